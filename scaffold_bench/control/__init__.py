@@ -1,0 +1,23 @@
+"""From plan and action to joint targets: pure functions on tensors."""
+
+from scaffold_bench.control.compose import (
+    RESIDUAL_LIMITS,
+    SMOOTHING,
+    JointLimits,
+    denormalize,
+    joint_targets,
+    normalize,
+    smooth,
+)
+from scaffold_bench.control.interpolation import interpolate
+
+__all__ = [
+    "RESIDUAL_LIMITS",
+    "SMOOTHING",
+    "JointLimits",
+    "denormalize",
+    "interpolate",
+    "joint_targets",
+    "normalize",
+    "smooth",
+]

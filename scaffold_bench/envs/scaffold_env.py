@@ -1,0 +1,683 @@
+"""The plan-conditioned environment: ManiSkill's ``BaseEnv`` around a task object and a plan provider."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import sapien
+import torch
+from gymnasium import spaces
+from mani_skill.envs.sapien_env import BaseEnv
+from mani_skill.sensors.camera import CameraConfig
+from mani_skill.utils import sapien_utils
+from mani_skill.utils.structs import Pose
+from mani_skill.utils.structs.types import DefaultMaterialsConfig, GPUMemoryConfig, SceneConfig, SimConfig
+
+from scaffold_bench.control import denormalize, joint_targets, normalize, smooth
+from scaffold_bench.envs import mdp
+from scaffold_bench.envs.hand import FloatingAllegro
+from scaffold_bench.envs.overlay import PlanOverlay
+from scaffold_bench.envs.scenes import build_counter, build_floor, light_scene
+from scaffold_bench.envs.simulation import CpuSimulation, GpuSimulation, SimulationReading
+from scaffold_bench.envs.start_states import StartStates
+from scaffold_bench.types import (
+    EPISODE_STEPS,
+    WORLD,
+    WRIST_DIM,
+    InvalidScaffoldError,
+    PrivilegedRequest,
+    Scaffold,
+    ScaffoldProvider,
+    ScaffoldRequest,
+    SceneState,
+    StartState,
+)
+
+SIM_HZ, CONTROL_HZ = 120, 60  # paper, Table 2
+RESET_OPTIONS = ("state", "trial", "start", "scaffold", "env_idx", "reconfigure", "reset_to_env_states")
+IMAGE_SIZE = 800
+"""Side of rendered pictures, pixels (paper, Table 3)."""
+
+
+class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
+    """Track a plan of keypoints with a floating dexterous hand. Batched torch tensors; one env on the CPU.
+
+    ``gym.make`` returns :class:`NumpyScaffoldEnv`, the same environment with NumPy arrays and no batch axis.
+
+    ## Action
+    ``Box(-1, 1, (6 + F,))``: wrist residual (x, y, z in +-0.1 m, three Euler angles in +-1 rad) on the planned
+    wrist, and F = 1 or 4 finger commands (a <= 0 open, 1 closed). Out-of-range actions are clipped, non-finite ones
+    refused. A zero action follows the plan with an open hand. Targets are smoothed by an exponential average, 0.9.
+
+    ## Observation
+    ``Box((130 + 21 K,))`` for K keypoints and five future frames; ``observation_layout`` names the slices:
+
+    | slice | numbers | unit |
+    |---|---|---|
+    | joint_position | 22 | m, rad |
+    | joint_velocity | 22 | m/s, rad/s |
+    | smoothed_target | 22 | normalised joint range, -1 to 1 |
+    | fingertip_poses | 4 x 7 | m, quaternion wxyz |
+    | initial_keypoints | 3 K | m |
+    | keypoints | 3 K | m |
+    | planned_keypoints | F x 3 K | m |
+    | wrist | 6 | m, rad |
+    | planned_wrist | F x 6 | m, rad |
+
+    ## Reward
+    exp(-20 mean tracking error) + exp(-1 / (c + 1e-6)) - 0.001 |u|^2 (paper, eq. 3); see ``mdp.reward_terms``.
+
+    ## Start of an episode
+    A start state of the split, drawn with the environment's generator or picked by ``options``, and the provider's
+    plan for it. Fingers open, everything at rest.
+
+    ## End of an episode
+    Terminated when a keypoint is farther from its plan than the tracking threshold; truncated after 300 steps.
+
+    ## Info
+    ``success``, ``success_once``, ``tracking_error`` (K), ``tip_forces`` (4, N), every unweighted reward term as
+    ``reward/<name>``, every measure as ``measure/<name>``, ``plan_valid``, ``elapsed_steps``.
+
+    Args:
+        task: the task object (the environment knows tasks only by its protocol).
+        provider: makes the plans.
+        states: the frozen start states of the split, or None to draw fresh ones.
+        split: "train", "eval" or "fresh"; told to the provider.
+        tracking_threshold: metres; "task" for the task's epsilon_0, None for no tracking termination.
+        frame_offsets: future plan frames in the observation.
+        show_plan: draw the plan into pictures.
+        kwargs: ManiSkill's, e.g. ``num_envs``, ``render_mode``, ``sim_backend``.
+
+    ## Version history
+    v0: first release.
+    """
+
+    SUPPORTED_OBS_MODES = ("state",)
+    SUPPORTED_REWARD_MODES = ("dense",)
+    SUPPORTED_RENDER_MODES = ("human", "rgb_array")
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": CONTROL_HZ}
+    max_episode_steps = EPISODE_STEPS
+
+    def __init__(
+        self,
+        task: Any,
+        provider: ScaffoldProvider,
+        states: StartStates | None = None,
+        split: str = "train",
+        tracking_threshold: float | str | None = "task",
+        frame_offsets: Sequence[int] = mdp.DEFAULT_FRAME_OFFSETS,
+        show_plan: bool = True,
+        render_mode: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        offsets = tuple(int(offset) for offset in frame_offsets)
+        if not offsets or min(offsets) < 0 or max(offsets) > EPISODE_STEPS:
+            raise ValueError(f"frame_offsets must be frames between 0 and {EPISODE_STEPS}, got {frame_offsets!r}")
+        self.task = task
+        self.provider = provider
+        self.split = split
+        self._states = states
+        self._offsets = torch.tensor(offsets)
+        self.observation_layout = mdp.observation_layout(len(task.spec.keypoints), len(offsets))
+        self._bounds = torch.from_numpy(mdp.observation_bounds(self.observation_layout))
+        self.set_tracking_threshold(tracking_threshold)
+        self._show_plan = show_plan
+        self._overlay: PlanOverlay | None = None
+        self._generators: list[np.random.Generator] = []
+        kwargs.setdefault("render_backend", _default_render_backend(render_mode))
+        try:
+            super().__init__(robot_uids=FloatingAllegro.uid, render_mode=render_mode, **kwargs)
+        except RuntimeError as error:
+            if render_mode == "human" and "window" in str(error):
+                raise RuntimeError(
+                    "render_mode='human' opens a viewer and this machine has no display; use render_mode='rgb_array'"
+                ) from error
+            if render_mode is not None and ("device" in str(error) or "Vulkan" in str(error)):
+                raise RuntimeError(
+                    f"render_mode={render_mode!r} needs a Vulkan driver and none was found ({error}); "
+                    "run 'scaffold-bench doctor' for the fix, or leave render_mode out"
+                ) from error
+            raise
+        bounds = self._bounds.cpu().numpy()
+        self.single_action_space = spaces.Box(-1.0, 1.0, (task.spec.action_dim,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (self.num_envs, task.spec.action_dim), np.float32)
+        self._orig_single_action_space = self.single_action_space
+        single = spaces.Box(-bounds, bounds, dtype=np.float32)
+        self.__dict__["single_observation_space"] = single  # these two are cached properties of BaseEnv
+        self.__dict__["observation_space"] = gym.vector.utils.batch_space(single, self.num_envs)
+
+    # -------------------------------------------------------------------------------------------- configuration
+    @property
+    def _default_sim_config(self) -> SimConfig:
+        envs = self.num_envs
+        return SimConfig(
+            sim_freq=SIM_HZ,
+            control_freq=CONTROL_HZ,
+            scene_config=SceneConfig(
+                contact_offset=0.01,  # (ours) objects and furniture; the hand's shapes have their own
+                bounce_threshold=2.0,
+                solver_position_iterations=8,
+                solver_velocity_iterations=0,
+            ),
+            default_materials_config=DefaultMaterialsConfig(1.0, 1.0, 0.0),
+            gpu_memory_config=GPUMemoryConfig(  # authors' code
+                max_rigid_contact_count=envs * max(2048, envs) * 8,
+                max_rigid_patch_count=envs * max(2048, envs) * 2,
+                found_lost_pairs_capacity=2**27,
+            ),
+        )
+
+    @property
+    def _default_sensor_configs(self) -> list[CameraConfig]:
+        return []
+
+    @property
+    def _default_human_render_camera_configs(self) -> CameraConfig:
+        camera = self.task.spec.camera
+        pose = sapien_utils.look_at(list(camera.eye), list(camera.target))
+        return CameraConfig("render_camera", pose, IMAGE_SIZE, IMAGE_SIZE, camera.fov, 0.01, 100)
+
+    @property
+    def tracking_threshold(self) -> float:
+        """Distance from the plan at which an episode terminates, metres; ``inf`` when it does not."""
+        return self._threshold
+
+    def set_tracking_threshold(self, threshold: float | str | None) -> None:
+        """Set the termination threshold: metres, "task" for the task's epsilon_0, or None for no termination."""
+        if threshold == "task":
+            self._threshold = float(self.task.spec.tracking_threshold)
+        elif threshold is None:
+            self._threshold = math.inf
+        elif isinstance(threshold, int | float) and threshold > 0:
+            self._threshold = float(threshold)
+        else:
+            raise ValueError(f"tracking_threshold must be positive metres, 'task' or None, got {threshold!r}")
+
+    def anneal_tracking_threshold(self, progress: float) -> None:
+        """Set the threshold for a share of training done: epsilon_0 at 0, epsilon_0 / 2 at 1."""
+        self._threshold = mdp.annealed_threshold(self.task.spec.tracking_threshold, progress)
+
+    # -------------------------------------------------------------------------------------------- scene
+    def _load_agent(self, options: dict[str, Any]) -> None:
+        super()._load_agent(options, sapien.Pose())
+
+    def _load_scene(self, options: dict[str, Any]) -> None:
+        {"counter": build_counter, "floor": build_floor}[self.task.scene](self.scene)
+        self._built = self.task.build(self.scene)
+        missing = set(self.task.spec.bodies) ^ set(self._built.bodies)
+        if missing:
+            raise ValueError(f"{self.task.spec.id}: build() and spec.bodies disagree about {sorted(missing)}")
+
+    def _load_lighting(self, options: dict[str, Any]) -> None:
+        light_scene(self.scene, self.task.scene)
+
+    def _after_reconfigure(self, options: dict[str, Any]) -> None:
+        self._limits = self.agent.joint_limits().to(self.device)
+        self._bounds = self._bounds.to(self.device)
+        self._offsets = self._offsets.to(self.device)
+        bodies = [self._built.bodies[name] for name in self.task.spec.bodies]
+        joints = [self._built.joints[name] for name in self.task.spec.joints]
+        hand, tips = self.agent.robot, self.agent.tip_links
+        if self.gpu_sim_enabled:
+            self._simulation: Any = GpuSimulation(self.scene, hand, tips, bodies, joints)
+        else:
+            self._simulation = CpuSimulation(
+                self.scene.px,
+                hand._objs[0],
+                [tip._bodies[0] for tip in tips],
+                [body._bodies[0] for body in bodies],
+                [(articulation._objs[0], index) for articulation, index in joints],
+            )
+        n, k, device = self.num_envs, len(self.task.spec.keypoints), self.device
+        frames = EPISODE_STEPS + 1
+        self._rows = torch.arange(n, device=device)
+        self._elapsed = torch.zeros(n, dtype=torch.long, device=device)
+        self._smoothed = torch.zeros(n, len(self._limits.lower), device=device)
+        self._plan_keypoints = torch.zeros(n, frames, k, 3, device=device)
+        self._plan_wrist = torch.zeros(n, frames, WRIST_DIM, device=device)
+        self._attached_to = torch.zeros(n, k, dtype=torch.long, device=device)
+        self._touchable = torch.zeros(n, len(self.task.spec.bodies) + 1, device=device)
+        self._keypoint_offsets = torch.zeros(n, k, 3, device=device)
+        self._initial_keypoints = torch.zeros(n, k, 3, device=device)
+        self._success_once = torch.zeros(n, dtype=torch.bool, device=device)
+        self._memory: dict[str, torch.Tensor] = {}
+        self._plans: list[Scaffold | None] = [None] * n
+        self._start_states: list[StartState | None] = [None] * n
+        self._state_indices: list[int | None] = [None] * n
+        self._overlay = PlanOverlay(self.scene, k) if self._show_plan and self.scene.can_render() else None
+
+    # -------------------------------------------------------------------------------------------- reset
+    @property
+    def scaffolds(self) -> tuple[Scaffold | None, ...]:
+        """The plan each environment is following."""
+        return tuple(self._plans)
+
+    @property
+    def start_states(self) -> tuple[StartState | None, ...]:
+        """The start state of each environment's episode."""
+        return tuple(self._start_states)
+
+    @property
+    def start_state_set(self) -> StartStates:
+        """The frozen start states of the split.
+
+        Raises:
+            ValueError: the split is "fresh", which has none.
+        """
+        if self._states is None:
+            raise ValueError('split="fresh" has no frozen start states')
+        return self._states
+
+    def reset(
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start new episodes.
+
+        Args:
+            seed: seeds the choice of start states; one per environment, or one for all.
+            options: ``state`` picks a frozen state by index, ``trial`` jitters it reproducibly, ``start`` gives a
+                :class:`StartState`, ``scaffold`` injects a plan; ManiSkill's ``env_idx``, ``reconfigure`` and
+                ``reset_to_env_states`` work as there.
+
+        Raises:
+            ValueError: an unknown option, a state that does not exist.
+            InvalidScaffoldError: an injected plan that does not fit the task.
+        """
+        options = dict(options or {})
+        if unknown := set(options) - set(RESET_OPTIONS):
+            raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")
+        if isinstance(options.get("scaffold"), Scaffold):
+            self._check_plan(options["scaffold"])
+        if options.get("state") is not None:
+            self._check_state_index(options["state"])
+        self._seed_generators(seed)
+        # ManiSkill's own generators, which nothing here draws from, take 32-bit seeds only
+        folded = None if seed is None else [int(one) % 2**32 for one in np.atleast_1d(seed)]
+        return super().reset(seed=folded, options=options)  # type: ignore[no-any-return]
+
+    def _seed_generators(self, seed: int | list[int] | None) -> None:
+        if seed is None:
+            if not self._generators:
+                self._generators = [np.random.default_rng() for _ in range(self.num_envs)]
+            return
+        seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else [int(seed)]
+        if len(seeds) == 1 and self.num_envs > 1:
+            children = np.random.SeedSequence(seeds[0]).spawn(self.num_envs)
+            self._generators = [np.random.default_rng(child) for child in children]
+        elif len(seeds) == self.num_envs:
+            self._generators = [np.random.default_rng(one) for one in seeds]
+        else:
+            raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} environments")
+
+    def _check_state_index(self, state: Any) -> int:
+        if self._states is None:
+            raise ValueError('options["state"] needs a frozen split; this environment was made with split="fresh"')
+        if isinstance(state, bool) or not isinstance(state, int | np.integer) or not 0 <= state < len(self._states):
+            raise ValueError(f'options["state"] must be an index from 0 to {len(self._states) - 1}, got {state!r}')
+        return int(state)
+
+    def _choose_start(self, env: int, options: dict[str, Any]) -> tuple[StartState, int | None]:
+        rng = self._generators[env]
+        if (start := options.get("start")) is not None:
+            return start, None
+        if self._states is None:
+            return self.task.sample_start(rng), None
+        index = options.get("state")
+        index = int(rng.integers(len(self._states))) if index is None else self._check_state_index(index)
+        start = self._states[index]
+        if (trial := options.get("trial")) is not None:
+            start = self.task.jitter_start(start, np.random.default_rng(self._states.trial_seed(index, int(trial))))
+        return start, index
+
+    def _initialize_episode(self, env_idx: torch.Tensor, options: dict[str, Any]) -> None:
+        envs = [int(env) for env in env_idx]
+        chosen = [self._choose_start(env, options) for env in envs]
+        starts = [start for start, _ in chosen]
+        for env, (start, index) in zip(envs, chosen, strict=True):
+            self._start_states[env], self._state_indices[env] = start, index
+        self._place(starts)
+        for env in envs:
+            plan = options.get("scaffold") or self.provider.plan(self._request(env))
+            self._set_plan(env, plan)
+        self._begin_episode(env_idx)
+
+    def _place(self, starts: Sequence[StartState]) -> None:
+        """Put objects and hand where the start states say (ManiSkill's reset mask picks the environments)."""
+
+        def stacked(rows: Sequence[Any]) -> torch.Tensor:
+            return torch.as_tensor(np.asarray(rows), dtype=torch.float32, device=self.device)
+
+        for name, built in self._built.objects.items():
+            poses = Pose.create(stacked([start.objects[name] for start in starts]))
+            built.set_pose(poses)
+            if hasattr(built, "set_qpos"):
+                joints = {
+                    index: joint
+                    for joint, (articulation, index) in self._built.joints.items()
+                    if articulation is built
+                }
+                qpos = [
+                    [start.joints.get(joints.get(index, ""), 0.0) for index in range(built.max_dof)] for start in starts
+                ]
+                built.set_qpos(stacked(qpos))
+        self.agent.robot.set_qpos(self.agent.open_joints(stacked([start.wrist for start in starts])))
+
+    def _request(self, env: int) -> ScaffoldRequest:
+        spec, start = self.task.spec, self._start_states[env]
+        assert start is not None
+        common: dict[str, Any] = dict(
+            task=spec.name,
+            instruction=spec.instruction,
+            keypoint_names=spec.keypoints,
+            wrist=np.array(start.wrist),
+            state=self._state_indices[env],
+            split=self.split,
+            bodies=spec.bodies,
+        )
+        if not self.provider.privileged:
+            return ScaffoldRequest(**common)
+        return PrivilegedRequest(**common, start=start, reference=self.task.reference_waypoints(start))
+
+    def _check_plan(self, plan: Scaffold) -> None:
+        spec = self.task.spec
+        if not isinstance(plan, Scaffold):
+            raise InvalidScaffoldError("type", f"is {type(plan).__name__}, expected a Scaffold")
+        if plan.task != spec.name:
+            raise InvalidScaffoldError("task", f"is {plan.task!r}, this environment's task is {spec.name!r}")
+        if plan.num_keypoints != len(spec.keypoints):
+            raise InvalidScaffoldError(
+                "keypoints", f"has K = {plan.num_keypoints}, {spec.name} needs {len(spec.keypoints)}: {spec.keypoints}"
+            )
+        if unknown := set(plan.attachments) - {*spec.bodies, WORLD}:
+            raise InvalidScaffoldError(
+                "attachments", f"names {sorted(unknown)}; {spec.name} has {', '.join((*spec.bodies, WORLD))}"
+            )
+
+    def _set_plan(self, env: int, plan: Scaffold) -> None:
+        self._check_plan(plan)
+        self._plans[env] = plan
+        self._plan_keypoints[env] = torch.tensor(plan.keypoints, device=self.device)
+        self._plan_wrist[env] = torch.tensor(plan.wrist, device=self.device)
+        names = (*self.task.spec.bodies, WORLD)
+        attached = torch.tensor([names.index(name) for name in plan.attachments], device=self.device)
+        self._attached_to[env] = attached
+        self._touchable[env] = 0.0
+        self._touchable[env, attached] = 1.0
+        self._touchable[env, -1] = 0.0
+
+    def _begin_episode(self, env_idx: torch.Tensor) -> None:
+        """Start the smoothing from the start pose, attach the keypoints and clear the episode's memory."""
+        if self.gpu_sim_enabled:
+            self.scene._gpu_apply_all()
+            self.scene.px.gpu_update_articulation_kinematics()
+            self.scene._gpu_fetch_all()
+        reading = self._simulation.read()
+        rows = env_idx.to(self.device)
+        self._elapsed[rows] = 0
+        self._success_once[rows] = False
+        self._smoothed[rows] = normalize(reading.joint_position, self._limits)[rows].clamp(-1.0, 1.0)
+        initial = self._plan_keypoints[rows, 0]
+        offsets = mdp.attach_keypoints(reading.body_poses[rows], self._attached_to[rows], initial)
+        self._keypoint_offsets[rows], self._initial_keypoints[rows] = offsets, initial
+        self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
+        fresh = self.task.initial_memory(self._scene_state(reading))
+        for name, value in fresh.items():
+            self._memory.setdefault(name, value.clone())[rows] = value[rows]
+        self._reading = reading
+
+    # -------------------------------------------------------------------------------------------- step
+    def _scene_state(self, reading: SimulationReading) -> SceneState:
+        spec = self.task.spec
+        return SceneState(
+            wrist=reading.joint_position[:, :WRIST_DIM],
+            bodies={name: reading.body_poses[:, i] for i, name in enumerate(spec.bodies)},
+            joints={name: reading.object_joints[:, i] for i, name in enumerate(spec.joints)},
+            tip_forces={name: reading.tip_forces[:, :, i] for i, name in enumerate(spec.bodies)},
+        )
+
+    def _check_action(self, action: Any) -> torch.Tensor:
+        tensor = torch.as_tensor(action, dtype=torch.float32, device=self.device)
+        wanted = (self.num_envs, self.task.spec.action_dim)
+        single = self.num_envs == 1 and tensor.ndim == 1
+        if tuple(tensor.shape) != (wanted[1:] if single else wanted):
+            raise ValueError(f"action has shape {tuple(tensor.shape)}, expected {self.action_space.shape}")
+        if single:
+            tensor = tensor[None]
+        if not torch.isfinite(tensor).all():
+            index = torch.nonzero(~torch.isfinite(tensor))[0].tolist()
+            where = index[1] if self.num_envs == 1 else tuple(index)
+            raise ValueError(f"action is not finite at index {where} (value {tensor[tuple(index)].item()})")
+        return tensor
+
+    def _step_action(self, action: Any) -> torch.Tensor:
+        """Compose, smooth and apply an action, and simulate one control step."""
+        tensor = self._check_action(action)
+        frame = (self._elapsed + 1).clamp(max=EPISODE_STEPS)
+        target = joint_targets(self._plan_wrist[self._rows, frame], tensor, self._limits)
+        self._smoothed = smooth(self._smoothed, target)
+        self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
+        self._before_control_step()
+        for _ in range(self._sim_steps_per_control):
+            self._before_simulation_step()
+            self.scene.step()
+            self._after_simulation_step()
+        self._after_control_step()
+        if self.gpu_sim_enabled:
+            self.scene._gpu_fetch_all()
+        return tensor
+
+    def step(
+        self, action: Any
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Take one control step (1/60 s). See the class docstring."""
+        self._step_action(action)
+        self._elapsed_steps += 1
+        self._elapsed = self._elapsed + 1
+        self._reading = self._simulation.read()
+        self._memory = self.task.remember(self._scene_state(self._reading), self._memory)
+        info = self.get_info()
+        reward = mdp.total_reward({name: info[f"reward/{name}"] for name in mdp.REWARD_WEIGHTS})
+        terminated = (info["tracking_error"] > self._threshold).any(dim=1)
+        truncated = self._elapsed >= EPISODE_STEPS
+        observation = self._observe()
+        self._last_obs = observation
+        return observation, reward, terminated, truncated, info
+
+    def evaluate(self) -> dict[str, torch.Tensor]:
+        """Measure the current state: success, measures, tracking, contact and reward terms."""
+        state = self._scene_state(self._reading)
+        measures = self.task.measures(state, self._memory)
+        success = self.task.success(measures)
+        self._success_once = self._success_once | success
+        frame = self._elapsed.clamp(max=EPISODE_STEPS)
+        errors = mdp.tracking_errors(self._keypoints(), self._plan_keypoints[self._rows, frame])
+        tip_force = mdp.contact_forces(self._reading.tip_forces, self._touchable)
+        terms = mdp.reward_terms(errors, tip_force, self._smoothed)
+        return {
+            "success": success,
+            "success_once": self._success_once,
+            "tracking_error": errors,
+            "tip_forces": tip_force,
+            **{f"reward/{name}": value for name, value in terms.items()},
+            **{f"measure/{name}": value for name, value in measures.items()},
+            "plan_valid": torch.tensor([plan is not None and plan.valid for plan in self._plans], device=self.device),
+        }
+
+    def get_info(self) -> dict[str, torch.Tensor]:
+        """Elapsed steps and everything :meth:`evaluate` measures."""
+        return {"elapsed_steps": self._elapsed.clone(), **self.evaluate()}
+
+    def _keypoints(self) -> torch.Tensor:
+        return mdp.track_keypoints(self._reading.body_poses, self._attached_to, self._keypoint_offsets)
+
+    def _observe(self) -> torch.Tensor:
+        frames = (self._elapsed[:, None] + self._offsets).clamp(max=EPISODE_STEPS)
+        rows = self._rows[:, None]
+        reading = self._reading
+        return mdp.observe(
+            (
+                reading.joint_position,
+                reading.joint_velocity,
+                self._smoothed,
+                reading.tip_poses,
+                self._initial_keypoints,
+                self._keypoints(),
+                self._plan_keypoints[rows, frames],
+                reading.joint_position[:, :WRIST_DIM],
+                self._plan_wrist[rows, frames],
+            ),
+            self._bounds,
+        )
+
+    def get_obs(self, info: dict[str, Any] | None = None, unflattened: bool = False) -> torch.Tensor:
+        """The current observation (n, D)."""
+        return self._observe()
+
+    @property
+    def keypoints(self) -> torch.Tensor:
+        """Tracked keypoint positions (n, K, 3), metres."""
+        return self._keypoints()
+
+    # -------------------------------------------------------------------------------------------- state
+    def get_state_dict(self) -> dict[str, Any]:
+        """ManiSkill's simulation state and the episode's own memory; the plan itself is not part of it.
+
+        Restore it into an environment that follows the same plan (``reset(options={"scaffold": plan})``).
+        """
+        state: dict[str, Any] = self.scene.get_sim_state()
+        n = self.num_envs
+        state["scaffold"] = {
+            "elapsed": self._elapsed.float()[:, None],
+            "smoothed_target": self._smoothed.clone(),
+            "keypoint_offsets": self._keypoint_offsets.reshape(n, -1).clone(),
+            "initial_keypoints": self._initial_keypoints.reshape(n, -1).clone(),
+            "success_once": self._success_once.float()[:, None],
+            **{f"memory_{name}": value.float().reshape(n, -1) for name, value in self._memory.items()},
+        }
+        return state
+
+    def set_state_dict(self, state: dict[str, Any], env_idx: torch.Tensor | None = None) -> None:
+        """Restore what :meth:`get_state_dict` returned, for all environments or for ``env_idx``."""
+        super().set_state_dict({key: state[key] for key in ("actors", "articulations") if key in state}, env_idx)
+        rows = self._rows if env_idx is None else env_idx.to(self.device)
+
+        def restored(value: Any, like: torch.Tensor) -> torch.Tensor:
+            tensor = torch.as_tensor(value, device=self.device)
+            return tensor.reshape(len(rows), *like.shape[1:]).to(like.dtype)
+
+        own = state["scaffold"]
+        for name, tensor in (
+            ("elapsed", self._elapsed),
+            ("smoothed_target", self._smoothed),
+            ("keypoint_offsets", self._keypoint_offsets),
+            ("initial_keypoints", self._initial_keypoints),
+            ("success_once", self._success_once),
+            *((f"memory_{name}", value) for name, value in self._memory.items()),
+        ):
+            tensor[rows] = restored(own[name], tensor)
+        self._elapsed_steps[rows] = self._elapsed[rows].to(self._elapsed_steps.dtype)
+        self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
+        self._reading = self._simulation.read()
+
+    def set_state(self, state: Any, env_idx: torch.Tensor | None = None) -> None:
+        """Restore a flat state vector (n, S), as :meth:`get_state` returns it."""
+        flat = torch.as_tensor(state, device=self.device)
+        start = 0
+
+        def unflatten(layout: Any) -> Any:
+            nonlocal start
+            if isinstance(layout, dict):
+                return {key: unflatten(value) for key, value in layout.items()}
+            width = layout.shape[1] if layout.ndim > 1 else 1
+            start += width
+            return flat[:, start - width : start]
+
+        restored = unflatten(self.get_state_dict())
+        if start != flat.shape[1]:
+            raise ValueError(f"a state of this environment has {start} numbers, got {flat.shape[1]}")
+        self.set_state_dict(restored, env_idx)
+
+    # -------------------------------------------------------------------------------------------- pictures
+    def render(self) -> Any:
+        """A picture (n, 800, 800, 3) uint8 of each environment, or the viewer for ``render_mode="human"``."""
+        if self._overlay is not None:
+            self._overlay.show(self._plan_keypoints[0], self._keypoints()[0], int(self._elapsed[0]))
+        return super().render()
+
+    def close(self) -> None:
+        self._overlay = None
+        super().close()
+
+
+class NumpyScaffoldEnv(ScaffoldEnv):
+    """One :class:`ScaffoldEnv` with Gymnasium's ordinary interface: NumPy arrays, no batch axis."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.pop("num_envs", 1) != 1:
+            raise ValueError("gym.make makes one environment; use gym.make_vec for several")
+        super().__init__(*args, num_envs=1, **kwargs)
+        self.action_space = self.single_action_space
+        self.observation_space = self.single_observation_space
+
+    @property
+    def scaffold(self) -> Scaffold:
+        """The plan being followed."""
+        plan = self._plans[0]
+        assert plan is not None
+        return plan
+
+    @property
+    def start_state(self) -> StartState:
+        """The start state of the current episode."""
+        start = self._start_states[0]
+        assert start is not None
+        return start
+
+    def _seed_generators(self, seed: int | list[int] | None) -> None:
+        seed = seed[0] if isinstance(seed, list) else seed
+        gym.Env.reset(self, seed=seed)
+        self._generators = [self.np_random]
+
+    def reset(
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        observation, info = super().reset(seed=seed, options=options)
+        return observation[0].numpy(), _unbatched(info)
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return (
+            observation[0].numpy(),
+            float(reward[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            _unbatched(info),
+        )
+
+    def render(self) -> Any:
+        image = super().render()
+        return image[0].cpu().numpy() if isinstance(image, torch.Tensor) else image
+
+
+def _unbatched(info: dict[str, Any]) -> dict[str, Any]:
+    """Strip the batch axis: scalars become Python numbers, vectors NumPy arrays."""
+    result: dict[str, Any] = {}
+    for key, value in info.items():
+        if isinstance(value, torch.Tensor):
+            result[key] = value[0].item() if value.ndim == 1 else value[0].numpy().copy()
+        else:
+            result[key] = value
+    return result
+
+
+def _default_render_backend(render_mode: str | None) -> str:
+    """No renderer unless pictures are wanted; then the GPU if there is one, else the CPU's Vulkan driver."""
+    if render_mode is None:
+        return "none"
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+

@@ -1,0 +1,132 @@
+"""Frozen start states: 100 for training and 100 novel ones for evaluation per task, hashed, inside the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaffold_bench.types import FloatArray, StartState
+
+FOLDER = Path(__file__).parent.parent / "states"
+SPLITS = ("train", "eval")
+STATES_PER_SPLIT = 100
+MANIFEST = "manifest.json"
+
+
+class StartStateError(RuntimeError):
+    """A frozen state file is missing, damaged or not the one the manifest describes."""
+
+
+class StartStates:
+    """A read-only list of start states that knows its own hash.
+
+    Args:
+        states: the states; all have the same objects and joints.
+        name: used in seeds and messages, e.g. ``"hammer/eval"``.
+    """
+
+    def __init__(self, states: Sequence[StartState], name: str) -> None:
+        if not states:
+            raise ValueError(f"{name}: no start states")
+        self.name = name
+        self._states = tuple(states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __getitem__(self, index: int) -> StartState:
+        return self._states[index]
+
+    def __iter__(self) -> Iterator[StartState]:
+        return iter(self._states)
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """The states as float64 arrays: ``wrist`` (S, 6), ``object:<name>`` (S, 7), ``joint:<name>`` (S,)."""
+        first = self._states[0]
+        columns = {"wrist": np.stack([state.wrist for state in self._states])}
+        for name in sorted(first.objects):
+            columns[f"object:{name}"] = np.stack([state.objects[name] for state in self._states])
+        for name in sorted(first.joints):
+            columns[f"joint:{name}"] = np.array([state.joints[name] for state in self._states])
+        return {key: np.ascontiguousarray(value, dtype="<f8") for key, value in columns.items()}
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the numbers (not of the file, whose compression may vary)."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.arrays().items()):
+            digest.update(f"{key}{value.shape}".encode())
+            digest.update(value.tobytes())
+        return digest.hexdigest()
+
+    def trial_seed(self, state: int, trial: int) -> int:
+        """The seed of one evaluation trial: it jitters the start and drives a stochastic policy's sampling."""
+        if trial < 0:
+            raise ValueError(f"trial must not be negative, got {trial}")
+        digest = hashlib.sha256(f"{self.name}|{state}|{trial}".encode()).digest()
+        return int.from_bytes(digest[:4], "little") >> 1  # fits every library's idea of a seed
+
+    def save(self, path: Path) -> None:
+        """Write a ``.npz`` file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez_compressed(file, **self.arrays())  # type: ignore[arg-type]  # numpy types savez's keywords as bool
+
+    @classmethod
+    def load(cls, path: Path, name: str) -> StartStates:
+        """Read a ``.npz`` file written by :meth:`save`.
+
+        Raises:
+            StartStateError: the file is missing or unreadable.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                columns = {key: file[key] for key in file.files}
+            objects = {key.removeprefix("object:"): value for key, value in columns.items() if key.startswith("object:")}
+            joints = {key.removeprefix("joint:"): value for key, value in columns.items() if key.startswith("joint:")}
+            states = [
+                StartState(
+                    wrist,
+                    {key: value[i] for key, value in objects.items()},
+                    {key: float(value[i]) for key, value in joints.items()},
+                )
+                for i, wrist in enumerate(columns["wrist"])
+            ]
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            raise StartStateError(
+                f"cannot read the start states {path.name} ({error}); reinstall scaffold-bench, or make them with "
+                "scripts/make_states.py"
+            ) from error
+        return cls(states, name)
+
+
+def generated_states(task: Any, split: str, count: int = STATES_PER_SPLIT) -> StartStates:
+    """Draw a split's states from a fixed seed: how the frozen files were made, and what outside tasks get.
+
+    Args:
+        task: the task object. split: "train" or "eval". count: number of states.
+    """
+    name = f"{task.spec.name}/{split}"
+    seed = int.from_bytes(hashlib.sha256(f"scaffold_bench start states 0|{name}".encode()).digest()[:8], "little")
+    rng = np.random.default_rng(seed)
+    return StartStates([task.sample_start(rng) for _ in range(count)], name)
+
+
+def frozen_states(task: str, split: str, folder: Path = FOLDER) -> StartStates:
+    """Load a task's frozen states and check them against the manifest's hash.
+
+    Raises:
+        StartStateError: missing, damaged or different states.
+    """
+    states = StartStates.load(folder / f"{task}-{split}.npz", f"{task}/{split}")
+    expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get(f"{task}-{split}")
+    if states.sha256 != expected:
+        raise StartStateError(
+            f"the start states {task}-{split} do not match their hash in {MANIFEST}; reinstall scaffold-bench"
+        )
+    return states

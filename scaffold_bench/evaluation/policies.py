@@ -1,0 +1,126 @@
+"""What can be evaluated: the policy protocol and the policies that need no learning."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from scaffold_bench.types import FloatArray, Scaffold, TaskSpec
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What a policy is told when an episode begins.
+
+    Attributes:
+        spec: the task's fixed facts.
+        scaffold: the plan, which the observation shows in pieces anyway.
+        layout: names of the observation's slices.
+        seed: drives a stochastic policy's sampling, so that an episode can be repeated bit for bit.
+        scripted_action: the task's scripted action (A,) at a step, for the reference policy.
+    """
+
+    spec: TaskSpec
+    scaffold: Scaffold
+    layout: Mapping[str, slice]
+    seed: int
+    scripted_action: Callable[[int], FloatArray]
+
+
+class Policy(Protocol):
+    """Anything that turns observations into actions. One object serves many episodes, one after the other."""
+
+    def reset(self, episode: Episode) -> None:
+        """Begin an episode."""
+        ...
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        """Return the action (A,) for an observation (D,)."""
+        ...
+
+
+class ReferencePolicy:
+    """Follow the plan a little ahead of time and close the fingers by the task's script. No learning."""
+
+    def reset(self, episode: Episode) -> None:
+        self._scripted_action = episode.scripted_action
+        self._step = -1
+
+    def act(self, observation: FloatArray) -> FloatArray:  # noqa: ARG002  # the script looks at the clock only
+        self._step += 1
+        return self._scripted_action(self._step)
+
+
+class PlanOnlyPolicy:
+    """Zero action: the planned wrist, open fingers."""
+
+    def reset(self, episode: Episode) -> None:
+        self._action = np.zeros(episode.spec.action_dim, dtype=np.float32)
+
+    def act(self, observation: FloatArray) -> FloatArray:  # noqa: ARG002
+        return self._action
+
+
+class RandomPolicy:
+    """Uniform actions."""
+
+    def reset(self, episode: Episode) -> None:
+        self._rng = np.random.default_rng(episode.seed)
+        self._size = episode.spec.action_dim
+
+    def act(self, observation: FloatArray) -> FloatArray:  # noqa: ARG002
+        return self._rng.uniform(-1.0, 1.0, self._size).astype(np.float32)
+
+
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "reference": ReferencePolicy,
+    "plan-only": PlanOnlyPolicy,
+    "random": RandomPolicy,
+}
+
+
+def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
+    """The policy object for a name, a ``module:Class`` reference, a class or an object.
+
+    Modules are also looked for in the current directory.
+
+    Raises:
+        ValueError: an unknown name, or a reference that does not lead to a policy.
+    """
+    made: Any = policy
+    if isinstance(policy, str):
+        if policy in POLICIES:
+            return POLICIES[policy]()
+        module, colon, attribute = policy.partition(":")
+        if not colon or not module or not attribute:
+            raise ValueError(
+                f"there is no policy {policy!r}; use {', '.join(POLICIES)} or a reference like my_module:MyPolicy"
+            )
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        try:
+            made = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"cannot load the policy {policy!r}: {error}") from error
+    if isinstance(made, type) or not hasattr(made, "act"):
+        if not callable(made):
+            raise ValueError(f"{policy!r} is not a policy: it has no act(observation)")
+        made = made()
+    for method in ("reset", "act"):
+        if not callable(getattr(made, method, None)):
+            raise ValueError(f"{policy!r} is not a policy: it has no {method}(...)")
+    return made  # type: ignore[no-any-return]
+
+
+def policy_name(policy: Any) -> str:
+    """How a policy is called in manifests and tables."""
+    if isinstance(policy, str):
+        return policy
+    kind = policy if isinstance(policy, type) else type(policy)
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -1,0 +1,262 @@
+"""Runs an evaluation: spreads episodes over processes, writes records as they come, resumes what was interrupted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from scaffold_bench.evaluation import records as files
+from scaffold_bench.evaluation.policies import Policy, make_policy, policy_name
+from scaffold_bench.evaluation.protocol import preset as named_preset
+from scaffold_bench.evaluation.records import EvaluationError
+from scaffold_bench.evaluation.rollout import run_episode
+from scaffold_bench.metrics import summarize
+from scaffold_bench.registration import get_task, make_env, start_states, task_names
+from scaffold_bench.types import EpisodeRecord
+
+BACKEND = "physx_cpu"
+EPISODES_PER_JOB = 10
+"""Episodes handed to a process at a time: few enough for a lively progress bar."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """An evaluation's outcome.
+
+    Attributes:
+        records: one per episode, in order of task, state and trial.
+        summary: per-task scores and aggregates, see :func:`scaffold_bench.metrics.summarize`.
+        manifest: what was run, with which versions, where and when.
+        out: the folder the files were written to, if any.
+    """
+
+    records: list[EpisodeRecord]
+    summary: dict[str, Any]
+    manifest: dict[str, Any]
+    out: Path | None = None
+
+    def table(self) -> Table:
+        """The score table."""
+        trials, states = self.manifest["trials"], self.manifest["states"]
+        title = f"{self.manifest['policy']} on {self.manifest['split']} states ({states} states x {trials} trials)"
+        table = Table(title=title, caption="success in %, [95 % cluster bootstrap interval]")
+        for column in ("task", "success once", "success at end", "tracking error", "tips", "grip"):
+            table.add_column(column, justify="left" if column == "task" else "right")
+        for name, task in self.summary["tasks"].items():
+            once, end = (
+                f"{100 * part['mean']:.1f} [{100 * part['low']:.0f}, {100 * part['high']:.0f}]"
+                for part in (task["success_once"], task["success_at_end"])
+            )
+            error, grip = f"{100 * task['tracking_error']:.1f} cm", f"{task['grip_force']:.0f} N"
+            table.add_row(name, once, end, error, f"{task['tips_in_contact']:.1f}", grip)
+        if len(self.summary["tasks"]) > 1:
+            table.add_section()
+            once, end = self.summary["mean_success_once"], self.summary["mean_success_at_end"]
+            table.add_row("mean", f"{100 * once:.1f}", f"{100 * end:.1f}", "", "", "")
+        return table
+
+
+def evaluate(
+    policy: str | Policy | Callable[[], Policy],
+    tasks: str | Sequence[str] = "all",
+    preset: str = "quick",
+    *,
+    states: int | None = None,
+    trials: int | None = None,
+    split: str = "eval",
+    scaffolds: str = "oracle",
+    out: str | Path | None = None,
+    workers: int = 1,
+    progress: bool = False,
+) -> Results:
+    """Evaluate a policy on frozen start states.
+
+    Args:
+        policy: "reference", "plan-only", "random", ``"module:Class"``, a policy class or object.
+        tasks: "all", or short names or ids.
+        preset: "quick" (20 states x 1 trial) or "full" (100 x 20, the paper's protocol).
+        states, trials: override the preset's numbers; states are taken from the first on.
+        split: "eval" (novel states) or "train".
+        scaffolds: "oracle" or the path of a plan file.
+        out: folder for ``records.jsonl``, ``manifest.json`` and ``summary.json``; an interrupted evaluation in the
+            same folder is resumed. None keeps everything in memory.
+        workers: processes. The records are the same for any number.
+        progress: show a progress bar.
+
+    Returns:
+        The results; every number follows from the records.
+
+    Raises:
+        ValueError: an unknown name or a number out of range.
+        EvaluationError: the folder cannot be used, or a worker process died.
+    """
+    chosen = named_preset(preset, states, trials)
+    names = list(task_names()) if tasks == "all" else [tasks] if isinstance(tasks, str) else list(tasks)
+    names = list(dict.fromkeys(get_task(name).spec.name for name in names))
+    if not names:
+        raise ValueError("there are no tasks to evaluate")
+    if split not in ("eval", "train"):
+        raise ValueError(f"split must be 'eval' or 'train', got {split!r}")
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    if workers > 1 and not isinstance(policy, str | type):
+        raise ValueError("several workers need a policy given by name, as 'module:Class' or as a class")
+    make_policy(policy)  # refuse a bad policy before anything is written
+    identity = {
+        "policy": policy_name(policy),
+        "tasks": [get_task(name).spec.id for name in names],
+        "scaffolds": str(scaffolds),
+        "split": split,
+        "states": chosen.states,
+        "trials": chosen.trials,
+        "backend": BACKEND,
+        "start_states": {name: start_states(get_task(name), split).sha256 for name in names},  # type: ignore[union-attr]
+    }
+    manifest = files.manifest(identity, ["scaffold-bench", *sys.argv[1:]])
+    done, folder = _prepare(Path(out) if out is not None else None, manifest)
+    finished = {record.key for record in done}
+    wanted = list(itertools.product(names, range(chosen.states), range(chosen.trials)))
+    todo = [key for key in wanted if key not in finished]
+    jobs = _jobs(todo, policy, scaffolds, split)
+    order = {key: position for position, key in enumerate(wanted)}
+    records = list(done)
+    try:
+        if folder is None:
+            records += _with_progress(_run(jobs, workers), len(done), len(wanted), progress)
+        else:
+            with files.RecordWriter(folder / files.RECORDS, done) as writer:
+                for record in _with_progress(_run(jobs, workers), len(done), len(wanted), progress):
+                    writer.add(record)
+                    records.append(record)
+        records.sort(key=lambda record: order[record.key])
+        summary = summarize(records)
+        if folder is not None:
+            files.write_atomically(folder / files.RECORDS, "".join(files.record_line(record) for record in records))
+            files.write_atomically(folder / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+    except OSError as error:
+        raise EvaluationError(f"cannot write to {folder} ({error.strerror}); free space or choose another --out") from error
+    return Results(records, summary, manifest, folder)
+
+
+def _prepare(folder: Path | None, manifest: dict[str, Any]) -> tuple[list[EpisodeRecord], Path | None]:
+    """Create or check the folder; return the records already there."""
+    if folder is None:
+        return [], None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        existing = folder / files.MANIFEST
+        if existing.exists():
+            try:
+                old = json.loads(existing.read_text(encoding="utf-8"))
+            except ValueError:
+                raise EvaluationError(f"{existing} is damaged; choose another --out or delete the folder") from None
+            files.check_same_run(old, manifest, folder)
+            path = folder / files.RECORDS
+            return (files.read_records(path) if path.exists() else []), folder
+        if any(folder.iterdir()):
+            raise EvaluationError(f"{folder} is not empty and holds no evaluation; choose another --out")
+        files.write_atomically(existing, json.dumps(manifest, indent=2) + "\n")
+    except OSError as error:
+        raise EvaluationError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
+    return [], folder
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Some episodes of one task, for one process."""
+
+    task: str
+    episodes: list[tuple[int, int]]
+    policy: Any
+    scaffolds: str
+    split: str
+
+
+def _jobs(todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: str, split: str) -> list[_Job]:
+    jobs = []
+    for task, keys in itertools.groupby(todo, key=lambda key: key[0]):
+        episodes = [(state, trial) for _, state, trial in keys]
+        jobs += [
+            _Job(task, episodes[start : start + EPISODES_PER_JOB], policy, scaffolds, split)
+            for start in range(0, len(episodes), EPISODES_PER_JOB)
+        ]
+    return jobs
+
+
+_worker_envs: dict[tuple[str, str, str], Any] = {}
+
+
+def _run_job(job: _Job) -> Iterator[EpisodeRecord]:
+    torch.set_num_threads(1)  # tiny tensors: a second thread only costs
+    key = (job.task, job.scaffolds, job.split)
+    if key not in _worker_envs:
+        for other in list(_worker_envs):
+            _worker_envs.pop(other).close()
+        _worker_envs[key] = make_env(job.task, scaffolds=job.scaffolds, split=job.split, tracking_threshold=None)
+    policy = make_policy(job.policy)
+    for state, trial in job.episodes:
+        yield run_episode(_worker_envs[key], policy, state, trial)
+
+
+def _run_job_in_process(job: _Job) -> list[EpisodeRecord]:
+    return list(_run_job(job))
+
+
+def _run(jobs: Sequence[_Job], workers: int) -> Iterator[EpisodeRecord]:
+    if workers == 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield from _run_job(job)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+        futures = [pool.submit(_run_job_in_process, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield from future.result()
+        except BrokenProcessPool:
+            raise EvaluationError(
+                "a worker process died (out of memory, or killed); run the same command again to resume, "
+                "perhaps with fewer --workers"
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _with_progress(
+    records: Iterator[EpisodeRecord], done: int, total: int, show: bool
+) -> Iterator[EpisodeRecord]:
+    """Pass records through, drawing a bar with the success rate so far on stderr."""
+    if not show:
+        yield from records
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[score]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("episodes", total=total, completed=done, score="")
+        solved: dict[str, list[bool]] = {}
+        for record in records:
+            solved.setdefault(record.task, []).append(record.success_once)
+            share = 100 * sum(solved[record.task]) / len(solved[record.task])
+            bar.update(task, advance=1, description=record.task, score=f"{share:.0f} % solved")
+            yield record

@@ -1,0 +1,122 @@
+"""The only place where tasks meet environments: ids, and what ``gym.make`` does with them."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import WrapperSpec
+
+from scaffold_bench.tasks import BUILTIN_TASKS
+from scaffold_bench.types import EPISODE_STEPS, ScaffoldProvider, TaskSpec
+
+if TYPE_CHECKING:
+    from scaffold_bench.envs.scaffold_env import NumpyScaffoldEnv
+    from scaffold_bench.envs.start_states import StartStates
+    from scaffold_bench.tasks.base import Task
+
+SPLITS = ("train", "eval", "fresh")
+_tasks: dict[str, str | type[Task]] = {}
+
+
+def register_builtin_tasks() -> None:
+    """Register the eight ids; called on import of the package."""
+    for env_id, reference in BUILTIN_TASKS.items():
+        if env_id not in _tasks:
+            _register(env_id, reference)
+
+
+def register_task(task: type[Task]) -> None:
+    """Register a task class under its ``spec.id``, e.g. from outside the package.
+
+    Raises:
+        ValueError: the id or the short name is taken.
+    """
+    spec = task.spec
+    if spec.id in _tasks or spec.id in gym.registry:
+        raise ValueError(f"{spec.id} is already registered; bump the version or choose another id")
+    if spec.name in task_names():
+        raise ValueError(f"a task named {spec.name!r} is already registered; choose another spec.name")
+    _register(spec.id, task)
+
+
+def _register(env_id: str, reference: str | type[Task]) -> None:
+    gym.register(
+        env_id,
+        entry_point="scaffold_bench.registration:make_env",
+        kwargs={"task": env_id},
+        max_episode_steps=EPISODE_STEPS,
+        additional_wrappers=(WrapperSpec("ManiSkillBridge", "scaffold_bench.envs.bridge:ManiSkillBridge", {}),),
+    )
+    _tasks[env_id] = reference
+
+
+def task_ids() -> tuple[str, ...]:
+    """The registered ids, in the paper's order."""
+    return tuple(_tasks)
+
+
+def task_names() -> tuple[str, ...]:
+    """Short names of the registered tasks, in the paper's order."""
+    return tuple(get_task(env_id).spec.name for env_id in _tasks)
+
+
+def get_task(name: str) -> Task:
+    """The task object for an id or a short name.
+
+    Raises:
+        ValueError: there is no such task; suggests the nearest.
+    """
+    reference = _tasks.get(name)
+    if reference is None:
+        by_name = {get_task(env_id).spec.name: env_id for env_id in _tasks}
+        if name not in by_name:
+            nearest = difflib.get_close_matches(name, [*by_name, *_tasks], n=1, cutoff=0.3)
+            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            raise ValueError(f"there is no task {name!r}; {hint}The tasks are {', '.join(by_name)}")
+        return get_task(by_name[name])
+    if isinstance(reference, str):
+        module, _, attribute = reference.partition(":")
+        reference = getattr(import_module(module), attribute)
+        _tasks[name] = reference
+    return reference()
+
+
+def task_spec(name: str) -> TaskSpec:
+    """The fixed facts of a task, by id or short name."""
+    return get_task(name).spec
+
+
+def start_states(task: Task, split: str) -> StartStates | None:
+    """The frozen states of a split; None for "fresh". Tasks from outside the package get theirs from fixed seeds."""
+    from scaffold_bench.envs.start_states import frozen_states, generated_states
+
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    if split == "fresh":
+        return None
+    if task.spec.id in BUILTIN_TASKS:
+        return frozen_states(task.spec.name, split)
+    return generated_states(task, split)
+
+
+def make_env(
+    task: str, scaffolds: str | Path | ScaffoldProvider = "oracle", split: str = "train", **kwargs: Any
+) -> NumpyScaffoldEnv:
+    """What ``gym.make`` calls.
+
+    Args:
+        task: id or short name.
+        scaffolds: "oracle", the path of a plan file, or a provider object.
+        split: "train" or "eval" (frozen start states) or "fresh" (drawn on reset).
+        kwargs: see :class:`scaffold_bench.envs.scaffold_env.ScaffoldEnv`.
+    """
+    from scaffold_bench.envs.scaffold_env import NumpyScaffoldEnv
+    from scaffold_bench.scaffolds import resolve_provider
+
+    made = get_task(task)
+    states = start_states(made, split)
+    return NumpyScaffoldEnv(task=made, provider=resolve_provider(scaffolds), states=states, split=split, **kwargs)

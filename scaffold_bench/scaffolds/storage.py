@@ -1,0 +1,233 @@
+"""Plan files: thousands of plans in one ``.npz``, stored as waypoints, read without trusting a byte of them.
+
+Plans of one shape (task, attachments, waypoint count) share arrays ``g<i>_keypoints`` (P, N, K, 3), ``g<i>_wrist``
+(P, N, 6) and, if unevenly spaced, ``g<i>_times`` (P, N). A JSON header lists the groups and, plan by plan, the state
+it was made for and where it came from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scaffold_bench.scaffolds.oracle import scaffold_from_waypoints
+from scaffold_bench.types import (
+    EPISODE_STEPS,
+    SCAFFOLD_VERSION,
+    WRIST_DIM,
+    FloatArray,
+    InvalidScaffoldError,
+    Scaffold,
+    Waypoints,
+)
+
+MAX_FILE_BYTES = 512 * 2**20
+"""Uncompressed size above which a plan file is refused."""
+MAX_HEADER_BYTES = 64 * 2**20
+MAX_KEYPOINTS = 64
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    task: str = Field(max_length=200)
+    attachments: list[str] = Field(min_length=1, max_length=MAX_KEYPOINTS)
+    waypoints: int = Field(ge=1, le=EPISODE_STEPS + 1)
+    timed: bool
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    group: int = Field(ge=0)
+    row: int = Field(ge=0)
+    split: str = Field(max_length=50)
+    state: int | None = Field(ge=0)
+    valid: bool
+    reason: str = Field(max_length=10_000)
+    provenance: dict[str, str | int | float | bool]
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    format: str
+    version: int
+    groups: list[_Group]
+    plans: list[_Plan]
+
+
+@dataclass(frozen=True)
+class ScaffoldEntry:
+    """One plan of a file and the start state it was made for.
+
+    Attributes:
+        scaffold: the plan. split, state: the frozen state; ``state`` is None for a state from no frozen set.
+    """
+
+    scaffold: Scaffold
+    split: str
+    state: int | None
+
+
+@dataclass(frozen=True)
+class _Row:
+    task: str
+    split: str
+    state: int | None
+    group: int
+    row: int
+    valid: bool
+    reason: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class ScaffoldFile(Sequence[Scaffold]):
+    """The plans of a file; each is interpolated and validated when it is asked for.
+
+    ``entries`` lists task, split and state of every plan in order.
+    """
+
+    def __init__(self, groups: list[_Group], arrays: list[dict[str, FloatArray]], entries: list[_Row]) -> None:
+        self._groups, self._arrays, self.entries = groups, arrays, entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Scaffold]:
+        return (self[row] for row in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        entry = self.entries[index]
+        group, arrays = self._groups[entry.group], self._arrays[entry.group]
+        times = arrays["times"][entry.row] if group.timed else None
+        waypoints = Waypoints(
+            arrays["keypoints"][entry.row], arrays["wrist"][entry.row], tuple(group.attachments), times
+        )
+        try:
+            return scaffold_from_waypoints(entry.task, waypoints, entry.provenance, entry.valid, entry.reason)
+        except InvalidScaffoldError as error:
+            raise InvalidScaffoldError(f"plan {index}: {error.field}", error.reason) from None
+        except ValueError as error:
+            raise InvalidScaffoldError(f"plan {index}: times", str(error)) from None
+
+
+def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
+    """Write plans to a file; an existing file is replaced in one step.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    groups: dict[tuple[Any, ...], int] = {}
+    arrays: list[dict[str, list[FloatArray]]] = []
+    plans = []
+    for entry in entries:
+        scaffold = entry.scaffold
+        coarse = scaffold.waypoints or Waypoints(scaffold.keypoints, scaffold.wrist, scaffold.attachments)
+        timed = coarse.times is not None
+        key = (scaffold.task, coarse.attachments, len(coarse.wrist), timed)
+        group = groups.setdefault(key, len(groups))
+        if group == len(arrays):
+            arrays.append({"keypoints": [], "wrist": [], "times": []})
+        columns = arrays[group]
+        plans.append(
+            _Plan(
+                group=group,
+                row=len(columns["wrist"]),
+                split=entry.split,
+                state=entry.state,
+                valid=scaffold.valid,
+                reason=scaffold.reason,
+                provenance=dict(scaffold.provenance),
+            )
+        )
+        columns["keypoints"].append(coarse.keypoints)
+        columns["wrist"].append(coarse.wrist)
+        if coarse.times is not None:
+            columns["times"].append(coarse.times)
+    header = _Header(
+        format="scaffold_bench plans",
+        version=SCAFFOLD_VERSION,
+        groups=[
+            _Group(task=task, attachments=list(attachments), waypoints=count, timed=timed)
+            for task, attachments, count, timed in groups
+        ],
+        plans=plans,
+    )
+    members = {"header": np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)}
+    for index, columns in enumerate(arrays):
+        for name, rows in columns.items():
+            if rows:
+                members[f"g{index}_{name}"] = np.stack(rows).astype("<f4")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **members)  # type: ignore[arg-type]  # numpy types savez's keywords as bool
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".part")
+    temporary.write_bytes(buffer.getvalue())
+    os.replace(temporary, target)
+
+
+def load_scaffolds(path: str | Path) -> ScaffoldFile:
+    """Read a plan file.
+
+    Raises:
+        InvalidScaffoldError: the file is missing, damaged, too large, of another version, or inconsistent; names the
+            field and the reason.
+    """
+    name = Path(path).name
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
+            if sum(sizes.values()) > MAX_FILE_BYTES or sizes.get("header.npy", 0) > MAX_HEADER_BYTES:
+                raise InvalidScaffoldError(name, f"unpacks to more than {MAX_FILE_BYTES >> 20} MiB")
+            members = {}
+            for member, size in sizes.items():
+                # a member that claims less than it holds is cut here and fails to parse
+                with archive.open(member) as stream:
+                    members[member] = np.lib.format.read_array(io.BytesIO(stream.read(size)), allow_pickle=False)
+        header = _Header.model_validate_json(bytes(np.ascontiguousarray(members.pop("header.npy"), dtype=np.uint8)))
+    except InvalidScaffoldError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "header"
+        raise InvalidScaffoldError(f"{name}: {where}", first["msg"]) from None
+    except Exception as error:  # noqa: BLE001  # zipfile and numpy raise many kinds on damaged input
+        raise InvalidScaffoldError(name, f"is not a readable plan file ({type(error).__name__}: {error})") from None
+    if header.format != "scaffold_bench plans":
+        raise InvalidScaffoldError(f"{name}: format", f"is {header.format!r}")
+    if header.version != SCAFFOLD_VERSION:
+        raise InvalidScaffoldError(f"{name}: version", f"is {header.version}, this release reads {SCAFFOLD_VERSION}")
+    arrays = [_group_arrays(name, index, group, members) for index, group in enumerate(header.groups)]
+    entries = []
+    for number, plan in enumerate(header.plans):
+        if plan.group >= len(arrays) or plan.row >= len(arrays[plan.group]["wrist"]):
+            raise InvalidScaffoldError(f"{name}: plan {number}", "points outside the file's arrays")
+        task = header.groups[plan.group].task
+        entries.append(
+            _Row(task, plan.split, plan.state, plan.group, plan.row, plan.valid, plan.reason, plan.provenance)
+        )
+    return ScaffoldFile(header.groups, arrays, entries)
+
+
+def _group_arrays(name: str, index: int, group: _Group, members: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """The arrays of a group, refused unless their shapes are what the header says."""
+    tail = {"keypoints": (group.waypoints, len(group.attachments), 3), "wrist": (group.waypoints, WRIST_DIM)}
+    if group.timed:
+        tail["times"] = (group.waypoints,)
+    arrays = {}
+    for column, shape in tail.items():
+        array = members.get(f"g{index}_{column}.npy")
+        if array is None or array.dtype != np.dtype("<f4") or array.ndim < 1 or array.shape[1:] != shape:
+            raise InvalidScaffoldError(f"{name}: g{index}_{column}", f"is missing or not float32 of shape (plans, {shape})")
+        arrays[column] = array
+    if len({len(array) for array in arrays.values()}) != 1:
+        raise InvalidScaffoldError(f"{name}: group {index}", "has arrays of different lengths")
+    return arrays

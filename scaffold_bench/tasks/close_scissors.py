@@ -1,0 +1,51 @@
+"""Close the scissors (paper, Appendix D: Close Scissors).
+
+Open scissors lie on the kitchen counter; fingertips on both loops squeeze them shut. What differs from the authors'
+code: the threshold is the paper's 5 degrees, and a fingertip must be on each loop when it is reached.
+"""
+
+from __future__ import annotations
+
+import math
+
+from scaffold_bench.envs.dimensions import SCISSORS
+from scaffold_bench.envs.objects import build_scissors
+from scaffold_bench.tasks.base import PALM_DOWN
+from scaffold_bench.tasks.tools import CloseTool, Squeeze
+from scaffold_bench.types import Camera, TaskSpec
+
+SPEC = TaskSpec(
+    id="Scaffold-CloseScissors-v0",
+    name="scissors",
+    instruction="Close the scissors",
+    capability="precise",
+    keypoints=("left loop", "right loop"),
+    success="blades closed to less than 5 degrees with a fingertip on each loop",
+    tracking_threshold=0.03,
+    finger_commands=4,
+    wrist_start=(0.20, -0.45, 1.10, *PALM_DOWN),
+    bodies=("scissors_a", "scissors_b"),
+    joints=("pin",),
+    camera=Camera(eye=(-0.30, -0.36, 1.30), target=(0.18, -0.60, 0.88)),
+    notes=(
+        "Closed means 5 degrees as in the paper (authors' code: 5.7) with a fingertip on each loop (ours).",
+        "Loops are planned to where they can really go; the authors' oracle sends both into the same point.",
+    ),
+)
+
+
+class CloseScissors(CloseTool):
+    spec = SPEC
+    name = "scissors"
+    builder = staticmethod(build_scissors)
+    grip = (SCISSORS.loop_x, SCISSORS.loop_y)
+    rest_height = SCISSORS.loop_tube_radius
+    squeeze = Squeeze(
+        heading=math.radians(50.0),
+        above=(0.090, 0.029, -0.016),
+        pressed=(0.078, 0.029, -0.016),
+        shift=(0.043, 0.024),
+        touch=(0.447, 0.40),
+        shut=(0.72, 0.587),
+        steps=(55, 75, 115),
+    )
