@@ -41,7 +41,25 @@ _PUBLIC = {
     "Waypoints": "types",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604  # names are strings
+__all__ = [
+    "InvalidScaffoldError",
+    "OracleProvider",
+    "Policy",
+    "RecordedProvider",
+    "Results",
+    "Scaffold",
+    "ScaffoldRequest",
+    "StartState",
+    "TaskSpec",
+    "Waypoints",
+    "__version__",
+    "evaluate",
+    "load_scaffolds",
+    "register_task",
+    "save_scaffolds",
+    "task_names",
+    "task_spec",
+]
 
 
 def __getattr__(name: str) -> Any:

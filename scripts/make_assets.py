@@ -35,7 +35,8 @@ TAU = 2 * np.pi
 def load_dimensions() -> ModuleType:
     """Load ``dimensions.py`` by its path: importing the package would import the simulators."""
     spec = importlib.util.spec_from_file_location("scaffold_dimensions", ENVS / "dimensions.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

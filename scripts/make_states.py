@@ -1,6 +1,6 @@
 """Make the frozen start states in ``scaffold_bench/states``; reproducible, so running it again changes nothing.
 
-    python scripts/make_states.py [--check]
+python scripts/make_states.py [--check]
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ def joint_targets(plan_wrist: torch.Tensor, action: torch.Tensor, limits: JointL
     """
     action = action.clamp(-1.0, 1.0)
     residual = action[:, :WRIST_DIM] * action.new_tensor(RESIDUAL_LIMITS)
-    commands = action[:, WRIST_DIM:].expand(-1, len(FINGERTIPS)) if action.shape[1] == WRIST_DIM + 1 else action[:, WRIST_DIM:]
+    commands = (
+        action[:, WRIST_DIM:].expand(-1, len(FINGERTIPS)) if action.shape[1] == WRIST_DIM + 1 else action[:, WRIST_DIM:]
+    )
     lower, upper = limits.lower[:WRIST_DIM], limits.upper[:WRIST_DIM]
     wrist = 2.0 * (plan_wrist + residual - lower) / (upper - lower) - 1.0
     fingers = (-1.0 + 2.0 * commands)[:, limits.finger_of_joint]

@@ -16,7 +16,7 @@ class ManiSkillBridge(CPUGymWrapper, RecordConstructorArgs):  # type: ignore[mis
 
     def __init__(self, env: Any) -> None:
         RecordConstructorArgs.__init__(self)
-        super().__init__(env)
+        CPUGymWrapper.__init__(self, env)
 
     def step(self, action: Any) -> Any:
         return self.env.step(action)

@@ -61,14 +61,14 @@ def hand_urdf() -> str:
             inertial = ElementTree.SubElement(ElementTree.SubElement(root, "link", name=child), "inertial")
             ElementTree.SubElement(inertial, "mass", value=str(DUMMY_MASS))
             diagonal = {"ixx": str(DUMMY_INERTIA), "iyy": str(DUMMY_INERTIA), "izz": str(DUMMY_INERTIA)}
-            ElementTree.SubElement(inertial, "inertia", **diagonal, ixy="0", ixz="0", iyz="0")
+            ElementTree.SubElement(inertial, "inertia", {**diagonal, "ixy": "0", "ixz": "0", "iyz": "0"})
         joint = ElementTree.SubElement(root, "joint", name=name, type="prismatic" if translation else "revolute")
         limit = WRIST_TRANSLATION_LIMIT if translation else WRIST_ROTATION_LIMIT
         ElementTree.SubElement(joint, "parent", link=parent)
         ElementTree.SubElement(joint, "child", link=child)
         ElementTree.SubElement(joint, "axis", xyz=axis)
-        bounds = {"lower": str(-limit), "upper": str(limit)}
-        ElementTree.SubElement(joint, "limit", **bounds, effort=str(WRIST_FORCE), velocity="3.14")
+        bounds = {"lower": str(-limit), "upper": str(limit), "effort": str(WRIST_FORCE), "velocity": "3.14"}
+        ElementTree.SubElement(joint, "limit", bounds)
         parent = child
     return ElementTree.tostring(root, encoding="unicode")
 

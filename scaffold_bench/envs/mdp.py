@@ -94,8 +94,9 @@ def norm(vectors: torch.Tensor) -> torch.Tensor:
 def rotate(quaternion: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     """Rotate vectors (..., 3) by unit quaternions (..., 4), w first."""
     w, axis = quaternion[..., :1], quaternion[..., 1:]
-    twice = 2.0 * torch.linalg.cross(axis, vector)
-    return vector + w * twice + torch.linalg.cross(axis, twice)
+    twice: torch.Tensor = 2.0 * torch.linalg.cross(axis, vector)
+    turned: torch.Tensor = vector + w * twice + torch.linalg.cross(axis, twice)
+    return turned
 
 
 def track_keypoints(body_poses: torch.Tensor, attached_to: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Draws a plan into the scene: planned paths as dots, the current goal as a ring of colour, the tracked keypoint."""
+"""Draws a plan into pictures: planned paths as dots in the scene, tracked keypoints as rings on top of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import sapien
 import sapien.render
 import torch
 
-DOTS_PER_KEYPOINT = 24
-DOT_RADIUS, GOAL_RADIUS, KEYPOINT_RADIUS = 0.0045, 0.008, 0.010  # metres
+DOTS_PER_KEYPOINT = 36
+DOT_RADIUS, GOAL_RADIUS = 0.0045, 0.009  # metres
+RING_RADIUS, RING_WIDTH = 0.013, 0.35  # share of the picture's side; share of the radius
 
 
 def keypoint_color(index: int, count: int) -> tuple[float, float, float]:
@@ -29,12 +30,11 @@ class PlanOverlay:
 
     def __init__(self, scene: Any, keypoints: int) -> None:
         self._scene = scene.sub_scenes[0]
-        self._path, self._goal, self._tracked = [], [], []
-        for k in range(keypoints):
-            color = keypoint_color(k, keypoints)
+        self._path, self._goal = [], []
+        self._colors = [keypoint_color(k, keypoints) for k in range(keypoints)]
+        for color in self._colors:
             self._path.append([self._sphere(DOT_RADIUS, color, 0.6) for _ in range(DOTS_PER_KEYPOINT)])
             self._goal.append(self._sphere(GOAL_RADIUS, color, 1.0))
-            self._tracked.append(self._sphere(KEYPOINT_RADIUS, (1.0, 1.0, 1.0), 0.8))
 
     def _sphere(self, radius: float, color: tuple[float, float, float], glow: float) -> sapien.Entity:
         material = sapien.render.RenderMaterial(base_color=[*color, 1.0], roughness=1.0, specular=0.0)
@@ -46,18 +46,42 @@ class PlanOverlay:
         self._scene.add_entity(entity)
         return entity
 
-    def show(self, planned: torch.Tensor, tracked: torch.Tensor, frame: int) -> None:
+    def show(self, planned: torch.Tensor, frame: int) -> None:
         """Place the spheres.
 
         Args:
-            planned: (T + 1, K, 3) planned keypoints. tracked: (K, 3) current keypoints.
+            planned: (T + 1, K, 3) planned keypoints.
             frame: the current frame; the path drawn is the part still ahead.
         """
         plan = planned.cpu().numpy()
         last = len(plan) - 1
-        frames = np.linspace(min(frame, last), last, DOTS_PER_KEYPOINT).round().astype(int)
-        for k, position in enumerate(tracked.cpu().numpy()):
+        now = min(frame, last)
+        frames = np.linspace(now, last, DOTS_PER_KEYPOINT).round().astype(int)
+        for k in range(plan.shape[1]):
             for dot, at in zip(self._path[k], frames, strict=True):
                 dot.set_pose(sapien.Pose(plan[at, k]))
-            self._goal[k].set_pose(sapien.Pose(plan[min(frame, last), k]))
-            self._tracked[k].set_pose(sapien.Pose(position))
+            self._goal[k].set_pose(sapien.Pose(plan[now, k]))
+
+    def mark(self, image: np.ndarray, tracked: torch.Tensor, projection: np.ndarray) -> np.ndarray:
+        """Draw a ring around each tracked keypoint, which usually lies inside an object.
+
+        Args:
+            image: (H, W, 3) uint8.
+            tracked: (K, 3) keypoint positions, metres.
+            projection: (3, 4) camera matrix, world to homogeneous pixels.
+
+        Returns:
+            A marked copy.
+        """
+        marked: np.ndarray = image.copy()
+        height, width, _ = image.shape
+        rows, columns = np.mgrid[:height, :width]
+        radius = RING_RADIUS * height
+        for color, position in zip(self._colors, tracked.cpu().numpy(), strict=True):
+            x, y, depth = projection @ np.append(position, 1.0)
+            if depth <= 0:
+                continue
+            away = np.hypot(columns - x / depth, rows - y / depth) / radius
+            marked[(away < 1 + RING_WIDTH) & (away >= 1 - RING_WIDTH)] = 255
+            marked[away < 1 - RING_WIDTH / 2] = (np.array(color) * 255).astype(np.uint8)
+        return marked

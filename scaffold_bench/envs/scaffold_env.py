@@ -22,7 +22,7 @@ from scaffold_bench.envs import mdp
 from scaffold_bench.envs.hand import FloatingAllegro
 from scaffold_bench.envs.overlay import PlanOverlay
 from scaffold_bench.envs.scenes import build_counter, build_floor, light_scene
-from scaffold_bench.envs.simulation import CpuSimulation, GpuSimulation, SimulationReading
+from scaffold_bench.envs.simulation import CpuSimulation, GpuSimulation, SimulationReading, renew_physics
 from scaffold_bench.envs.start_states import StartStates
 from scaffold_bench.types import (
     EPISODE_STEPS,
@@ -160,6 +160,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             scene_config=SceneConfig(
                 contact_offset=0.01,  # (ours) objects and furniture; the hand's shapes have their own
                 bounce_threshold=2.0,
+                sleep_threshold=0.0,  # (ours) nothing falls asleep: PhysX' sleep counters outlive a reset
                 solver_position_iterations=8,
                 solver_velocity_iterations=0,
             ),
@@ -208,9 +209,9 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     def _load_scene(self, options: dict[str, Any]) -> None:
         {"counter": build_counter, "floor": build_floor}[self.task.scene](self.scene)
         self._built = self.task.build(self.scene)
-        missing = set(self.task.spec.bodies) ^ set(self._built.bodies)
-        if missing:
-            raise ValueError(f"{self.task.spec.id}: build() and spec.bodies disagree about {sorted(missing)}")
+        for field, built in (("bodies", self._built.bodies), ("joints", self._built.joints)):
+            if disputed := set(getattr(self.task.spec, field)) ^ set(built):
+                raise ValueError(f"{self.task.spec.id}: build() and spec.{field} disagree about {sorted(disputed)}")
 
     def _load_lighting(self, options: dict[str, Any]) -> None:
         light_scene(self.scene, self.task.scene)
@@ -339,6 +340,9 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         starts = [start for start, _ in chosen]
         for env, (start, index) in zip(envs, chosen, strict=True):
             self._start_states[env], self._state_indices[env] = start, index
+        if not self.gpu_sim_enabled:
+            renew_physics(self.scene)
+            self._simulation.system = self.scene.px
         self._place(starts)
         for env in envs:
             plan = options.get("scaffold") or self.provider.plan(self._request(env))
@@ -603,10 +607,22 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
 
     # -------------------------------------------------------------------------------------------- pictures
     def render(self) -> Any:
-        """A picture (n, 800, 800, 3) uint8 of each environment, or the viewer for ``render_mode="human"``."""
-        if self._overlay is not None:
-            self._overlay.show(self._plan_keypoints[0], self._keypoints()[0], int(self._elapsed[0]))
-        return super().render()
+        """A picture (n, 800, 800, 3) uint8 of each environment, or the viewer for ``render_mode="human"``.
+
+        The plan is drawn for the first environment.
+        """
+        if self._overlay is None:
+            return super().render()
+        self._overlay.show(self._plan_keypoints[0], int(self._elapsed[0]))
+        images = super().render()
+        if self.render_mode != "rgb_array":
+            return images
+        camera = self._human_render_cameras["render_camera"].camera
+        intrinsic, extrinsic = camera.get_intrinsic_matrix()[0], camera.get_extrinsic_matrix()[0]
+        projection = (intrinsic @ extrinsic[:3]).cpu().numpy()
+        marked = self._overlay.mark(images[0].cpu().numpy(), self._keypoints()[0], projection)
+        images[0] = torch.from_numpy(marked).to(images.device)
+        return images
 
     def close(self) -> None:
         self._overlay = None

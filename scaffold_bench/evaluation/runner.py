@@ -147,7 +147,9 @@ def evaluate(
             files.write_atomically(folder / files.RECORDS, "".join(files.record_line(record) for record in records))
             files.write_atomically(folder / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
     except OSError as error:
-        raise EvaluationError(f"cannot write to {folder} ({error.strerror}); free space or choose another --out") from error
+        raise EvaluationError(
+            f"cannot write to {folder} ({error.strerror}); free space or choose another --out"
+        ) from error
     return Results(records, summary, manifest, folder)
 
 
@@ -236,9 +238,7 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterator[EpisodeRecord]:
                 future.cancel()
 
 
-def _with_progress(
-    records: Iterator[EpisodeRecord], done: int, total: int, show: bool
-) -> Iterator[EpisodeRecord]:
+def _with_progress(records: Iterator[EpisodeRecord], done: int, total: int, show: bool) -> Iterator[EpisodeRecord]:
     """Pass records through, drawing a bar with the success rate so far on stderr."""
     if not show:
         yield from records

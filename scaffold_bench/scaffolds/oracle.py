@@ -57,5 +57,6 @@ class OracleProvider:
         self.waypoints = waypoints
 
     def plan(self, request: PrivilegedRequest) -> Scaffold:
-        provenance = {"provider": "oracle", "waypoints": self.waypoints}
-        return scaffold_from_waypoints(request.task, request.reference(self.waypoints), provenance)
+        return scaffold_from_waypoints(
+            request.task, request.reference(self.waypoints), {"provider": "oracle", "waypoints": self.waypoints}
+        )

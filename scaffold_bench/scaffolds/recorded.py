@@ -23,7 +23,7 @@ class RecordedProvider:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file = load_scaffolds(self.path)
-        self._rows = {
+        self._rows: dict[tuple[str, str, int | None], int] = {
             (entry.task, entry.split, entry.state): row
             for row, entry in enumerate(self._file.entries)
             if entry.state is not None
@@ -39,4 +39,5 @@ class RecordedProvider:
         if row is None:
             where = "a state from no frozen set" if request.state is None else f"state {request.state}"
             raise LookupError(f"{self.path.name} has no plan for {request.task}, split {request.split}, {where}")
-        return self._file[row]
+        plan: Scaffold = self._file[row]
+        return plan

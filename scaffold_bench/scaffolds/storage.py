@@ -8,7 +8,6 @@ it was made for and where it came from.
 from __future__ import annotations
 
 import io
-import json
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -226,7 +225,9 @@ def _group_arrays(name: str, index: int, group: _Group, members: dict[str, Float
     for column, shape in tail.items():
         array = members.get(f"g{index}_{column}.npy")
         if array is None or array.dtype != np.dtype("<f4") or array.ndim < 1 or array.shape[1:] != shape:
-            raise InvalidScaffoldError(f"{name}: g{index}_{column}", f"is missing or not float32 of shape (plans, {shape})")
+            raise InvalidScaffoldError(
+                f"{name}: g{index}_{column}", f"is missing or not float32 of shape (plans, {shape})"
+            )
         arrays[column] = array
     if len({len(array) for array in arrays.values()}) != 1:
         raise InvalidScaffoldError(f"{name}: group {index}", "has arrays of different lengths")

@@ -27,6 +27,10 @@ from scaffold_bench.types import (
 
 COUNTER_HEIGHT = 0.845
 """Top of mani_skill's kitchen counter, metres (measured)."""
+COUNTER_X, COUNTER_Y = (-0.135, 0.47), (-1.52, 1.57)
+"""Where the counter bears an object at any y and x, metres (measured by ray casts; the model is slightly turned)."""
+SINK_X, SINK_Y = (0.02, 0.235), (0.10, 0.55)
+"""The sink's opening with its sloping far wall, metres (measured by ray casts and by standing bottles there)."""
 OBJECT_XY_NOISE = 0.1
 """Objects start at their default plus U(0, this) in x and in y, metres (authors' code)."""
 OBJECT_YAW_NOISE = 0.2
@@ -41,7 +45,8 @@ LEAD_STEPS = 12
 """A moving wrist lags its smoothed target by 11.5 control steps (measured); scripts run the plan ahead by this."""
 
 PALM_DOWN = (math.pi / 2, 0.0, -math.pi / 2)
-"""Palm down, fingers towards -y, thumb side towards +x; +b is a yaw about +z. Away from gimbal lock."""
+"""Palm down, fingers towards -y, thumb side towards +x; +b is a yaw about +z. Away from gimbal lock, where the
+authors' start poses sit (ours; grasping study)."""
 
 
 @dataclass
@@ -146,7 +151,8 @@ class Task(ABC):
         steps = [at for at, _ in self.finger_schedule]
         commands = np.array([np.atleast_1d(command) for _, command in self.finger_schedule], dtype=np.float64)
         fingers = [np.interp(step, steps, column) for column in commands.T]
-        return np.clip(np.concatenate([residual, fingers]), -1.0, 1.0).astype(np.float32)
+        action: FloatArray = np.clip(np.concatenate([residual, fingers]), -1.0, 1.0).astype(np.float32)
+        return action
 
 
 # ------------------------------------------------------------------------------------------------ shared vocabulary
@@ -217,9 +223,17 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(x * x + y * y + z * z)
 
 
+def over_counter(position: torch.Tensor) -> torch.Tensor:
+    """Whether points (n, 3) are over the counter's top and not over the sink (n,); says nothing about height."""
+    x, y, _ = position.unbind(-1)
+    on_top = (x > COUNTER_X[0]) & (x < COUNTER_X[1]) & (y > COUNTER_Y[0]) & (y < COUNTER_Y[1])
+    in_sink = (x > SINK_X[0]) & (x < SINK_X[1]) & (y > SINK_Y[0]) & (y < SINK_Y[1])
+    return on_top & ~in_sink
+
+
 def touching(state: SceneState, body: str, threshold: float = 0.05) -> torch.Tensor:
-    """Number (n,) of fingertips that push on a body with more than ``threshold`` newtons."""
+    """Which fingertips (n, 4) push on a body with more than ``threshold`` newtons."""
     x, y, z = state.tip_forces[body].unbind(-1)
-    return (torch.sqrt(x * x + y * y + z * z) > threshold).sum(dim=1)
+    return torch.sqrt(x * x + y * y + z * z) > threshold
 
 

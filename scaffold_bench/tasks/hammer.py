@@ -32,11 +32,11 @@ SWING_HEIGHT = 0.05  # metres up and then down (paper, Appendix D)
 
 HEAD = (HAMMER.head_x, 0.0, 0.0)  # keypoint, hammer frame
 HANDLE = (0.0, 0.0, 0.0)  # keypoint, hammer frame
-GRIP = (0.08, 0.0, 0.0)  # where the hand closes: near the centre of mass (grasping study)
+GRIP = (0.07, 0.0, 0.0)  # where the hand closes: near the centre of mass, clear of the head (measured)
 GRASP_OFFSET = (0.035, 0.02, 0.06)  # the grip in the hand frame, metres (grasping study) ...
 CLOSED_OFFSET = (0.035, 0.02, 0.0)  # ... and once the fingers have pulled the handle to the heel of the palm
 SWING_UP, SWING_DOWN = 0.20, 0.05  # metres above rest (paper's oracle: up 20 cm, down to 5 cm)
-LIFT_OFF, SWING_WAYPOINTS = 6.5, 4.2  # waypoint at which the hammer leaves the counter; waypoints per swing
+LIFT_OFF, SWING_WAYPOINTS = 7, 4  # waypoint at which the hammer leaves the counter; waypoints per swing (ours)
 
 SPEC = TaskSpec(
     id="Scaffold-Hammer-v0",
@@ -49,7 +49,7 @@ SPEC = TaskSpec(
     finger_commands=1,
     wrist_start=(0.19, -0.50, 1.12, *PALM_DOWN),
     bodies=("hammer",),
-    camera=Camera(eye=(-0.62, -0.02, 1.42), target=(0.17, -0.55, 0.93)),
+    camera=Camera(eye=(-0.46, -0.16, 1.38), target=(0.17, -0.55, 0.97)),
     notes=(
         "Swings are counted on the head and from the first step; the authors' code counts the model's origin, ignores "
         "the first 20 steps and judges the last step only.",
@@ -77,12 +77,12 @@ class Hammer(Task):
         grasp, closed = wrist_at(grip, euler, GRASP_OFFSET), wrist_at(grip, euler, CLOSED_OFFSET)
         up = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
         # approach, close, follow the handle into the palm, then three times up and down
-        knots = [(LIFT_OFF, 0.0)]
+        knots: list[tuple[float, float]] = [(LIFT_OFF, 0.0)]
         for swing in range(SWINGS_NEEDED):
             begin = LIFT_OFF + swing * SWING_WAYPOINTS
-            knots += [(begin + 0.6 * SWING_WAYPOINTS, SWING_UP), (begin + SWING_WAYPOINTS, SWING_DOWN)]
+            knots += [(begin + SWING_WAYPOINTS / 2, SWING_UP), (begin + SWING_WAYPOINTS, SWING_DOWN)]
         height = path(*((at, np.array(h)) for at, h in knots))
-        wrist = path((0, start.wrist), (3, grasp), (5.5, grasp), (LIFT_OFF, closed)) + height[:, None] * up
+        wrist = path((0, start.wrist), (3, grasp), (5, grasp), (LIFT_OFF, closed)) + height[:, None] * up
         points = np.stack([place(hammer, HANDLE), place(hammer, HEAD)])
         keypoints = points + height[:, None, None] * up[:3]
         return Waypoints(keypoints, wrist, ("hammer", "hammer"))

@@ -33,7 +33,7 @@ SPEC = TaskSpec(
     finger_commands=1,
     wrist_start=(0.19, -0.27, 1.12, *PALM_DOWN),
     bodies=("apple", "board"),
-    camera=Camera(eye=(-0.75, -0.25, 1.50), target=(0.16, -0.58, 0.90)),
+    camera=Camera(eye=(-0.68, -0.46, 1.50), target=(0.17, -0.59, 0.94)),
 )
 
 

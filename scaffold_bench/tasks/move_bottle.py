@@ -15,12 +15,11 @@ import torch
 
 from scaffold_bench.envs.dimensions import BOTTLE
 from scaffold_bench.envs.objects import build_bottle
-from scaffold_bench.tasks.base import COUNTER_HEIGHT, BuiltTask, Task, path, pose, wrist_at
+from scaffold_bench.tasks.base import BuiltTask, COUNTER_HEIGHT, SINK_Y, Task, over_counter, path, pose, wrist_at
 from scaffold_bench.types import WORLD, Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
 
-FAR_SINK_EDGE_Y = 0.52  # metres (measured on mani_skill's kitchen counter)
-COUNTER_X, COUNTER_END_Y = (-0.16, 0.506), 1.58  # metres (measured)
-TARGET = (0.20, 0.72, COUNTER_HEIGHT)  # the target point, on the counter across the sink
+FAR_SINK_EDGE_Y = SINK_Y[1]  # metres; a bottle put down nearer than this slides into the sink
+TARGET = (0.20, 0.72, COUNTER_HEIGHT)  # the target point, on the counter across the sink (ours)
 
 SIDE_GRASP = (math.pi / 2, 0.0, 0.0)  # palm towards +x, fingers towards -y, thumb side up
 GRIP_HEIGHT = -0.03  # metres from the bottle's centre: below the shoulder, so that all fingers close on the body
@@ -69,12 +68,11 @@ class MoveBottle(Task):
         return Waypoints(keypoints, wrist, ("bottle", WORLD))
 
     def measures(self, state: SceneState, memory: Memory) -> Measures:
-        x, y, z = state.bodies["bottle"][:, :3].unbind(-1)
-        inside = (x > COUNTER_X[0]) & (x < COUNTER_X[1]) & (y < COUNTER_END_Y)
+        position = state.bodies["bottle"][:, :3]
         return {
-            "past_sink": y - FAR_SINK_EDGE_Y,
-            "over_counter": inside.to(x.dtype),
-            "height": z - COUNTER_HEIGHT,
+            "past_sink": position[:, 1] - FAR_SINK_EDGE_Y,
+            "over_counter": over_counter(position).to(position.dtype),
+            "height": position[:, 2] - COUNTER_HEIGHT,
         }
 
     def success(self, measures: Measures) -> torch.Tensor:

@@ -59,7 +59,7 @@ class OpenDrawer(Task):
 
     def reference_plan(self, start: StartState) -> Waypoints:
         cabinet = start.objects["cabinet"]
-        shut, pulled = place(cabinet, HANDLE), place(cabinet, np.add(HANDLE, (PULL, 0, 0)))
+        shut, pulled = place(cabinet, HANDLE), place(cabinet, (HANDLE[0] + PULL, *HANDLE[1:]))
         grasp = wrist_at(shut, (0.0, 0.0, math.pi + yaw_of(cabinet)), GRASP_OFFSET)
         route = path((6, shut), (18, pulled))
         wrist = path((0, start.wrist), (3, grasp)) + np.pad(route - shut, ((0, 0), (0, 3)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,10 +51,9 @@ class Squeeze:
 
 
 class CloseTool(Task):
-    """Base of the two tool tasks: a subclass names the builder, the grips and the squeeze."""
+    """Base of the two tool tasks: a subclass builds the tool and names its grips and the squeeze."""
 
     name: ClassVar[str]
-    builder: ClassVar[Callable[[Any], Any]]
     grip: ClassVar[tuple[float, float]]  # the keypoint on half A in its own frame; half B's is mirrored in y
     rest_height: ClassVar[float]
     squeeze: ClassVar[Squeeze]
@@ -68,8 +67,12 @@ class CloseTool(Task):
             for step, (fingers, thumb) in zip((arrive, touched, end), commands, strict=True)
         )
 
+    @abstractmethod
+    def build_tool(self, scene: Any) -> Any:
+        """Build the tool: links ``<name>_a`` and ``<name>_b``, one joint."""
+
     def build(self, scene: Any) -> BuiltTask:
-        tool = type(self).builder(scene)
+        tool = self.build_tool(scene)
         halves = {f"{self.name}_{letter}": tool.links_map[f"{self.name}_{letter}"] for letter in "ab"}
         return BuiltTask(objects={self.name: tool}, bodies=halves, joints={"pin": (tool, 0)})
 
@@ -108,13 +111,13 @@ class CloseTool(Task):
         return Waypoints(keypoints, wrist, (f"{self.name}_a", f"{self.name}_b"))
 
     def measures(self, state: SceneState, memory: Memory) -> Measures:
-        halves = [touching(state, f"{self.name}_{letter}") for letter in "ab"]
+        on_a, on_b = (touching(state, f"{self.name}_{letter}") for letter in "ab")
+        counts = {"tips_on_a": on_a, "tips_on_b": on_b, "tips": on_a | on_b}
         return {
             "angle": state.joints["pin"],
-            "tips_on_a": halves[0].to(state.wrist.dtype),
-            "tips_on_b": halves[1].to(state.wrist.dtype),
+            **{name: tips.sum(dim=1).to(state.wrist.dtype) for name, tips in counts.items()},
         }
 
     def success(self, measures: Measures) -> torch.Tensor:
-        held = (measures["tips_on_a"] > 0) & (measures["tips_on_b"] > 0)
+        held = (measures["tips_on_a"] > 0) & (measures["tips_on_b"] > 0) & (measures["tips"] > 1)
         return (measures["angle"] < CLOSED_ANGLE) & held

@@ -1,0 +1,54 @@
+# Two commands matter: `make demo` shows a hand hammer, `make test` installs everything and runs all checks.
+# Both start from a fresh checkout and need nothing but Python >= 3.10 (and, for pictures, root and apt once).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The CPU build is the one tested; an unpinned torch pulls gigabytes of CUDA packages on Linux.
+TORCH ?= torch==2.13.0
+OUT ?= runs/demo
+
+.PHONY: demo test lint typecheck docs assets states vulkan clean
+
+demo: $(VENV)/.installed vulkan
+	$(BIN)/scaffold-bench evaluate --policy reference --tasks hammer --preset quick --video 1 --out $(OUT)
+
+test: $(VENV)/.installed-dev vulkan
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed vulkan
+	$(BIN)/python scripts/make_docs.py
+
+assets: $(VENV)/.installed-dev
+	$(BIN)/python scripts/make_assets.py
+
+states: $(VENV)/.installed
+	$(BIN)/python scripts/make_states.py
+
+vulkan:
+	@scripts/install_vulkan.sh
+
+$(VENV)/.torch:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "scaffold_bench needs Python 3.10 or newer; call make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) runs dist build

@@ -1,0 +1,200 @@
+"""The command line: ``scaffold-bench doctor | tasks | evaluate | view``; ``python -m scaffold_bench`` is the same."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from scaffold_bench.version import __version__
+
+app = tyro.extras.SubcommandApp()
+console = Console()
+errors = Console(stderr=True)
+
+
+@app.command
+def doctor() -> None:
+    """Check this machine: Python, packages, rendering, GPU, API key; each with the fix."""
+    from scaffold_bench.doctor import diagnose
+
+    checks = diagnose()
+    table = Table(title=f"scaffold_bench {__version__}")
+    for column in ("", "check", "found", "fix"):
+        table.add_column(column, overflow="fold")
+    marks = {"ok": "[green]ok[/green]", "missing": "[yellow]--[/yellow]", "broken": "[red]BROKEN[/red]"}
+    for check in checks:
+        table.add_row(marks[check.state], check.name, check.found, check.fix)
+    console.print(table)
+    if any(check.state == "broken" for check in checks):
+        raise SystemExit(1)
+
+
+@app.command
+def tasks() -> None:
+    """List the tasks."""
+    from scaffold_bench.registration import task_names, task_spec
+
+    table = Table(title="Tasks")
+    for column in ("name", "id", "instruction", "keypoints", "success", "ε₀"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "id", "ε₀"))
+    for name in task_names():
+        spec = task_spec(name)
+        threshold = f"{100 * spec.tracking_threshold:.0f} cm"
+        table.add_row(name, spec.id, spec.instruction, ", ".join(spec.keypoints), spec.success, threshold)
+    console.print(table)
+
+
+@app.command
+def evaluate(
+    policy: str = "reference",
+    tasks: str = "all",
+    preset: Literal["quick", "full"] = "quick",
+    out: Path = Path("runs/evaluation"),
+    states: int | None = None,
+    trials: int | None = None,
+    split: Literal["eval", "train"] = "eval",
+    scaffolds: str = "oracle",
+    workers: int = 1,
+    video: int = 0,
+) -> None:
+    """Evaluate a policy on frozen start states, write its records and print the score table.
+
+    An interrupted evaluation is resumed by the same command.
+
+    Args:
+        policy: reference, plan-only, random, or module:Class.
+        tasks: comma-separated short names or ids, or all.
+        preset: quick (20 states x 1 trial) or full (100 x 20).
+        out: folder for records.jsonl, manifest.json, summary.json and pictures.
+        states: override the preset's number of start states.
+        trials: override the preset's number of trials per state.
+        split: eval (novel start states) or train.
+        scaffolds: oracle, or the path of a plan file.
+        workers: number of processes; the records do not depend on it.
+        video: make a video and a tracking plot of the first N states of each task.
+    """
+    from scaffold_bench.evaluation import evaluate as run
+
+    names = "all" if tasks == "all" else [name.strip() for name in tasks.split(",") if name.strip()]
+    results = run(
+        policy,
+        names,
+        preset,
+        states=states,
+        trials=trials,
+        split=split,
+        scaffolds=scaffolds,
+        out=out,
+        workers=workers,
+        progress=True,
+    )
+    console.print(results.table())
+    console.print(f"records, manifest and summary: {out}/", soft_wrap=True)
+    if video > 0:
+        _record_videos(results.manifest, policy, out, min(video, results.manifest["states"]), scaffolds)
+
+
+def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: int, scaffolds: str) -> None:
+    """Videos and tracking plots of the first states' first trials; plots only where nothing can render."""
+    from scaffold_bench.doctor import can_render
+    from scaffold_bench.evaluation import make_policy
+    from scaffold_bench.evaluation.media import VIDEO_SIZE, record_episode
+    from scaffold_bench.registration import make_env
+
+    rendering, reason = can_render()
+    if not rendering:
+        errors.print(
+            f"no Vulkan driver, so no videos ({reason}); run 'scaffold-bench doctor' for the fix", soft_wrap=True
+        )
+    camera = {"width": VIDEO_SIZE, "height": VIDEO_SIZE}
+    ids = manifest["tasks"]
+    assert isinstance(ids, list)
+    for env_id in ids:
+        env = make_env(
+            env_id,
+            scaffolds=scaffolds,
+            split=str(manifest["split"]),
+            tracking_threshold=None,
+            render_mode="rgb_array" if rendering else None,
+            human_render_camera_configs=camera,
+        )
+        for state in range(count):
+            stem = f"{env.task.spec.name}-{state:03d}"
+            video, plot = out / "videos" / f"{stem}.mp4", out / "plots" / f"{stem}.png"
+            with errors.status(f"recording {stem} ..."):
+                record_episode(env, make_policy(policy), state, 0, video if rendering else None, plot)
+            if rendering:
+                console.print(f"video: {video}", soft_wrap=True)
+            console.print(f"planned against tracked keypoints: {plot}", soft_wrap=True)
+        env.close()
+
+
+@app.command
+def view(
+    task: Annotated[str, tyro.conf.Positional],
+    out: Path | None = None,
+    state: int = 0,
+    split: Literal["eval", "train"] = "eval",
+    scaffolds: str = "oracle",
+    steps: int = 0,
+    size: int = 800,
+) -> None:
+    """Take a picture of a task's scene with its keypoints and plan.
+
+    Args:
+        task: short name or id.
+        out: the PNG to write; runs/views/TASK.png by default.
+        state: index of the start state.
+        split: whose start states.
+        scaffolds: oracle, or the path of a plan file.
+        steps: let the reference policy act for so many control steps first.
+        size: side of the picture, pixels.
+    """
+    from scaffold_bench.evaluation.media import write_image
+    from scaffold_bench.registration import make_env
+
+    camera = {"width": size, "height": size}
+    env = make_env(
+        task,
+        scaffolds=scaffolds,
+        split=split,
+        tracking_threshold=None,
+        render_mode="rgb_array",
+        human_render_camera_configs=camera,
+    )
+    env.reset(seed=0, options={"state": state})
+    for step in range(steps):
+        env.step(env.task.reference_action(step, env.scaffold))
+    target = out or Path("runs/views") / f"{env.task.spec.name}.png"
+    write_image(target, env.render())
+    env.close()
+    console.print(f"picture: {target}", soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: known errors end in one sentence and exit code 2."""
+    from scaffold_bench.evaluation.records import EvaluationError
+
+    try:
+        app.cli(prog="scaffold-bench", description="A benchmark for plan-conditioned dexterous manipulation.")
+    except KeyboardInterrupt:
+        errors.print("interrupted; run the same command again to resume")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except (ValueError, TypeError, LookupError, OSError, RuntimeError, EvaluationError) as error:
+        if os.environ.get("SCAFFOLD_BENCH_DEBUG"):
+            raise
+        errors.print(f"scaffold-bench: {error}", style="red", soft_wrap=True, markup=False, highlight=False)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Imports point one way (docs/architecture.md): who may import whom, read from the source without running it."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "scaffold_bench"
+
+MAY_IMPORT = {
+    "types": set(),
+    "version": set(),
+    "control": {"types"},
+    "scaffolds": {"types", "control"},
+    "metrics": {"types"},
+    "envs": {"types", "control"},
+    "tasks": {"types", "control", "envs"},
+    "registration": {"types", "control", "scaffolds", "metrics", "envs", "tasks"},
+    "evaluation": {"types", "metrics", "registration", "envs.start_states"},
+}
+OUTERMOST = {"__init__", "__main__", "cli", "doctor"}
+"""May import anything; no layer may import them."""
+WITHOUT_SIMULATOR = ("types", "control", "scaffolds", "metrics")
+SIMULATORS = {"mani_skill", "sapien", "gymnasium"}
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+ALL_SOURCES = sorted(
+    file
+    for folder in ("scaffold_bench", "scripts", "baselines", "benchmarks", "leaderboard", "tests")
+    for file in (ROOT / folder).rglob("*.py")
+)
+
+
+def layer_of(file):
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def label(file):
+    return file.relative_to(ROOT).as_posix()
+
+
+def imports(source, package):
+    """Dotted names a module imports, wherever in it; ``package`` resolves relative ones.
+
+    ``from a import b`` gives ``a.b``: b may be a module.
+    """
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            base += [node.module] if node.module else []
+            found |= {".".join([*base, alias.name]) for alias in node.names}
+    return found
+
+
+def imports_of(file):
+    return imports(file.read_text(encoding="utf-8"), ".".join(file.relative_to(ROOT).parent.parts))
+
+
+def within(name, parent):
+    return name == parent or name.startswith(f"{parent}.")
+
+
+def forbidden(names, layer):
+    """Those of the imported names that the layer must not import from the package."""
+    allowed = {f"scaffold_bench.{part}" for part in MAY_IMPORT[layer] | {layer}}
+    return {name for name in names if within(name, "scaffold_bench") and not any(within(name, a) for a in allowed)}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import a.b, c", {"a.b", "c"}),
+        ("from a.b import c as d", {"a.b.c"}),
+        ("from . import x", {"p.q.x"}),
+        ("from ..y import x", {"p.y.x"}),
+        ("def f():\n    from a import b", {"a.b"}),
+        ("if TYPE_CHECKING:\n    import a", {"a"}),
+    ],
+)
+def test_imports_are_found_in_every_form(source, found):
+    assert imports(source, "p.q") == found
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "refused"),
+    [
+        ("scaffold_bench.types.Scaffold", "control", False),
+        ("scaffold_bench.control.compose", "control", False),
+        ("scaffold_bench.envs", "control", True),
+        ("scaffold_bench.evaluate", "scaffolds", True),
+        ("scaffold_bench", "metrics", True),
+        ("scaffold_bench.envs.start_states.frozen_states", "evaluation", False),
+        ("scaffold_bench.envs.scaffold_env", "evaluation", True),
+        ("scaffold_bench.evaluation", "registration", True),
+        ("numpy", "types", False),
+    ],
+)
+def test_the_rule_tells_right_from_wrong(name, layer, refused):
+    assert forbidden({name}, layer) == ({name} if refused else set())
+
+
+def test_every_layer_has_a_rule():
+    layers = {layer_of(file) for file in SOURCES}
+    assert layers - MAY_IMPORT.keys() - OUTERMOST == set(), "add the new part to MAY_IMPORT"
+    assert {"types", "control", "envs", "tasks", "scaffolds", "metrics", "evaluation", "registration"} <= layers
+
+
+@pytest.mark.parametrize("file", [file for file in SOURCES if layer_of(file) in MAY_IMPORT], ids=label)
+def test_imports_point_one_way(file):
+    assert forbidden(imports_of(file), layer_of(file)) == set()
+
+
+@pytest.mark.parametrize("file", [file for file in SOURCES if layer_of(file) in WITHOUT_SIMULATOR], ids=label)
+def test_no_simulator_is_imported(file):
+    assert {name.split(".")[0] for name in imports_of(file)} & SIMULATORS == set()
+
+
+@pytest.mark.parametrize("file", [file for file in SOURCES if layer_of(file) == "metrics"], ids=label)
+def test_metrics_need_numpy_only(file):
+    roots = {name.split(".")[0] for name in imports_of(file)}
+    assert roots - sys.stdlib_module_names <= {"numpy", "scaffold_bench"}
+
+
+@pytest.mark.parametrize("file", ALL_SOURCES, ids=label)
+def test_the_links_at_the_root_are_not_imported(file):
+    assert {name.split(".")[0] for name in imports_of(file)} & {"envs", "tasks"} == set()
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        ["scaffold_bench"],
+        ["scaffold_bench.types", "scaffold_bench.control", "scaffold_bench.scaffolds", "scaffold_bench.metrics"],
+        ["scaffold_bench.evaluation"],
+    ],
+    ids=", ".join,
+)
+def test_importing_loads_no_simulator(modules, tmp_path):
+    code = f"import sys, {', '.join(modules)}; print(sorted(sys.modules.keys() & {{'mani_skill', 'sapien'}}))"
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "[]"
