@@ -8,6 +8,7 @@ rotation Rx(a) Ry(b) Rz(c). Tensors that describe simulations have the number of
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -38,6 +39,8 @@ MAX_WRIST_STEP = 0.10
 """Largest credible wrist move between two frames, metres (ours): 6 m/s."""
 MAX_WRIST_TURN = 0.5
 """Largest credible wrist turn per Euler axis between two frames, radians (ours): 30 rad/s."""
+MAX_REASON_LENGTH = 2000
+"""Characters kept of the reason why a plan could not be made."""
 WORKSPACE = 5.0
 """Plans must stay within this distance of the scene's origin, metres (ours)."""
 
@@ -49,6 +52,9 @@ class InvalidScaffoldError(ValueError):
         super().__init__(f"invalid scaffold: {field}: {reason}")
         self.field = field
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.reason)
 
 
 @dataclass(frozen=True)
@@ -141,8 +147,11 @@ class Waypoints:
 def _frozen(array: npt.ArrayLike, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
     """Return a read-only float32 copy of ``array``, or refuse it."""
     try:
+        raw = np.asarray(array)
+        if raw.dtype.kind not in "fiu":
+            raise TypeError
         # float64 first, so that a value beyond float32's range is seen as too large rather than as infinite
-        wide = np.array(array, dtype=np.float64)
+        wide = raw.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InvalidScaffoldError(name, "is not an array of numbers") from None
     if wide.ndim != len(shape) or any(s is not None and s != d for s, d in zip(shape, wide.shape, strict=True)):
@@ -191,9 +200,13 @@ class Scaffold:
     def __post_init__(self) -> None:
         if self.version != SCAFFOLD_VERSION:
             raise InvalidScaffoldError("version", f"is {self.version!r}, this release reads {SCAFFOLD_VERSION}")
-        attachments = tuple(self.attachments)
+        attachments = tuple(self.attachments) if isinstance(self.attachments, list | tuple) else ()
         if not attachments or not all(isinstance(name, str) and name for name in attachments):
             raise InvalidScaffoldError("attachments", "must name a body (or 'world') for every keypoint")
+        for key, value in dict(self.provenance).items():
+            if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+                raise InvalidScaffoldError("provenance", f"{key!r} is neither text nor a finite number")
+        object.__setattr__(self, "reason", self.reason[:MAX_REASON_LENGTH])
         frames = EPISODE_STEPS + 1
         keypoints = _frozen(self.keypoints, "keypoints", (frames, len(attachments), 3))
         wrist = _frozen(self.wrist, "wrist", (frames, WRIST_DIM))

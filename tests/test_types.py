@@ -148,7 +148,6 @@ def test_hash_ignores_where_the_plan_came_from():
     assert plan(provenance={"provider": "vlm", "temperature": 0.5}).sha256 == plan().sha256
 
 
-@pytest.mark.xfail(strict=True, reason="bug: the exception cannot be unpickled, so it kills a worker process's pool")
 def test_error_survives_a_process_boundary():
     error = pickle.loads(pickle.dumps(InvalidScaffoldError("wrist", "is bent")))
     assert (error.field, error.reason) == ("wrist", "is bent")

@@ -27,7 +27,7 @@ def interpolate(waypoints: FloatArray, times: FloatArray | None = None, steps: i
         raise ValueError("a plan needs at least one waypoint")
     if times is None:
         times = np.linspace(0.0, 1.0, count)
-    elif len(times) != count or np.any(np.diff(times) <= 0) or times[0] != 0 or (count > 1 and times[-1] != 1):
+    elif len(times) != count or not np.all(np.diff(times) > 0) or times[0] != 0 or (count > 1 and times[-1] != 1):
         raise ValueError("waypoint times must increase from 0 to 1, one per waypoint")
     frames = np.linspace(0.0, 1.0, steps + 1)
     flat = waypoints.reshape(count, -1)

@@ -1,14 +1,12 @@
 """The plan-conditioned MDP as pure functions on tensors with the number of environments ``n`` in front.
 
-Sums over keypoints, fingertips and coordinates are written out in a fixed order rather than left to a reduction
-kernel, so that an environment's numbers do not depend on how many run beside it.
+Sums over keypoints, fingertips and coordinates are made in a fixed order rather than left to a reduction kernel, so
+that an environment's numbers do not depend on how many run beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import add
 
 import numpy as np
 import torch
@@ -26,6 +24,7 @@ TRACKING_SCALE = 20.0  # 1/m (paper, eq. 3; authors' code)
 CONTACT_FORCE_CAP = 1.0  # N per fingertip (authors' code)
 CONTACT_EPSILON = 1e-6  # N (authors' code)
 ACTION_COST = 0.001  # (authors' code)
+LOST = 1000.0  # metres (ours): the tracking error of a keypoint whose body the physics lost
 REWARD_WEIGHTS = {"tracking": 1.0, "contact": 1.0, "action": -ACTION_COST}
 
 OBSERVATION_BOUNDS = {
@@ -85,6 +84,18 @@ def observe(pieces: Sequence[torch.Tensor], bounds: torch.Tensor) -> torch.Tenso
     return torch.nan_to_num(torch.minimum(torch.maximum(flat, -bounds), bounds))
 
 
+def ordered_sum(values: torch.Tensor, dim: int) -> torch.Tensor:
+    """Sum over an axis by halving it, always in the same order."""
+    carried: torch.Tensor | None = None
+    while (width := values.shape[dim]) > 1:
+        half = width // 2
+        if width % 2:
+            last = values.narrow(dim, width - 1, 1)
+            carried = last if carried is None else carried + last
+        values = values.narrow(dim, 0, half) + values.narrow(dim, half, half)
+    return (values if carried is None else values + carried).squeeze(dim)
+
+
 def norm(vectors: torch.Tensor) -> torch.Tensor:
     """Euclidean norm over the last axis (..., 3) -> (...)."""
     x, y, z = vectors.unbind(-1)
@@ -122,8 +133,8 @@ def attach_keypoints(body_poses: torch.Tensor, attached_to: torch.Tensor, positi
 
 
 def tracking_errors(keypoints: torch.Tensor, planned: torch.Tensor) -> torch.Tensor:
-    """Distance (n, K) of each keypoint (n, K, 3) from its plan, metres."""
-    return norm(keypoints - planned)
+    """Distance (n, K) of each keypoint (n, K, 3) from its plan, metres; a keypoint lost to infinity is LOST away."""
+    return torch.nan_to_num(norm(keypoints - planned), nan=LOST, posinf=LOST).clamp(max=LOST)
 
 
 def contact_forces(tip_forces: torch.Tensor, touchable: torch.Tensor) -> torch.Tensor:
@@ -135,7 +146,7 @@ def contact_forces(tip_forces: torch.Tensor, touchable: torch.Tensor) -> torch.T
             it once per keypoint).
     """
     weighted = tip_forces * touchable[:, None, :, None]
-    return norm(reduce(add, weighted.unbind(2)))
+    return torch.nan_to_num(norm(ordered_sum(weighted, 2)))
 
 
 def reward_terms(errors: torch.Tensor, tip_force: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -150,18 +161,21 @@ def reward_terms(errors: torch.Tensor, tip_force: torch.Tensor, target: torch.Te
         ``tracking`` exp(-20 mean error), ``contact`` exp(-1 / (c + 1e-6)) with c the sum of the tips' forces capped
         at 1 N each, and ``action`` the squared norm of u.
     """
-    mean_error = reduce(add, errors.unbind(1)) / errors.shape[1]
-    contact = reduce(add, tip_force.clamp(max=CONTACT_FORCE_CAP).unbind(1))
+    mean_error = ordered_sum(errors, 1) / errors.shape[1]
+    contact = ordered_sum(tip_force.clamp(max=CONTACT_FORCE_CAP), 1)
     return {
         "tracking": torch.exp(-TRACKING_SCALE * mean_error),
         "contact": torch.exp(-1.0 / (contact + CONTACT_EPSILON)),
-        "action": reduce(add, (target * target).unbind(1)),
+        "action": ordered_sum(target * target, 1),
     }
 
 
 def total_reward(terms: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Weighted sum (n,) of the reward terms."""
-    return reduce(add, (weight * terms[name] for name, weight in REWARD_WEIGHTS.items()))
+    total = torch.zeros_like(terms["tracking"])
+    for name, weight in REWARD_WEIGHTS.items():
+        total = total + weight * terms[name]
+    return total
 
 
 def annealed_threshold(initial: float, progress: float) -> float:

@@ -247,6 +247,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self._success_once = torch.zeros(n, dtype=torch.bool, device=device)
         self._memory: dict[str, torch.Tensor] = {}
         self._plans: list[Scaffold | None] = [None] * n
+        self._plan_valid = torch.zeros(n, dtype=torch.bool, device=device)
         self._start_states: list[StartState | None] = [None] * n
         self._state_indices: list[int | None] = [None] * n
         self._overlay = PlanOverlay(self.scene, k) if self._show_plan and self.scene.can_render() else None
@@ -404,6 +405,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     def _set_plan(self, env: int, plan: Scaffold) -> None:
         self._check_plan(plan)
         self._plans[env] = plan
+        self._plan_valid[env] = plan.valid
         self._plan_keypoints[env] = torch.tensor(plan.keypoints, device=self.device)
         self._plan_wrist[env] = torch.tensor(plan.wrist, device=self.device)
         names = (*self.task.spec.bodies, WORLD)
@@ -428,15 +430,18 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         offsets = mdp.attach_keypoints(reading.body_poses[rows], self._attached_to[rows], initial)
         self._keypoint_offsets[rows], self._initial_keypoints[rows] = offsets, initial
         self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
-        fresh = self.task.initial_memory(self._scene_state(reading))
+        self._look()
+        fresh = self.task.initial_memory(self._state)
         for name, value in fresh.items():
             self._memory.setdefault(name, value.clone())[rows] = value[rows]
-        self._reading = reading
 
     # -------------------------------------------------------------------------------------------- step
-    def _scene_state(self, reading: SimulationReading) -> SceneState:
-        spec = self.task.spec
-        return SceneState(
+    def _look(self) -> None:
+        """Read the simulation and derive what several parts of a step need."""
+        spec, reading = self.task.spec, self._simulation.read()
+        self._reading: SimulationReading = reading
+        self._keypoints = mdp.track_keypoints(reading.body_poses, self._attached_to, self._keypoint_offsets)
+        self._state = SceneState(
             wrist=reading.joint_position[:, :WRIST_DIM],
             bodies={name: reading.body_poses[:, i] for i, name in enumerate(spec.bodies)},
             joints={name: reading.object_joints[:, i] for i, name in enumerate(spec.joints)},
@@ -481,8 +486,8 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self._step_action(action)
         self._elapsed_steps += 1
         self._elapsed = self._elapsed + 1
-        self._reading = self._simulation.read()
-        self._memory = self.task.remember(self._scene_state(self._reading), self._memory)
+        self._look()
+        self._memory = self.task.remember(self._state, self._memory)
         info = self.get_info()
         reward = mdp.total_reward({name: info[f"reward/{name}"] for name in mdp.REWARD_WEIGHTS})
         terminated = (info["tracking_error"] > self._threshold).any(dim=1)
@@ -493,12 +498,11 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
 
     def evaluate(self) -> dict[str, torch.Tensor]:
         """Measure the current state: success, measures, tracking, contact and reward terms."""
-        state = self._scene_state(self._reading)
-        measures = self.task.measures(state, self._memory)
+        measures = self.task.measures(self._state, self._memory)
         success = self.task.success(measures)
         self._success_once = self._success_once | success
         frame = self._elapsed.clamp(max=EPISODE_STEPS)
-        errors = mdp.tracking_errors(self._keypoints(), self._plan_keypoints[self._rows, frame])
+        errors = mdp.tracking_errors(self._keypoints, self._plan_keypoints[self._rows, frame])
         tip_force = mdp.contact_forces(self._reading.tip_forces, self._touchable)
         terms = mdp.reward_terms(errors, tip_force, self._smoothed)
         return {
@@ -508,15 +512,12 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             "tip_forces": tip_force,
             **{f"reward/{name}": value for name, value in terms.items()},
             **{f"measure/{name}": value for name, value in measures.items()},
-            "plan_valid": torch.tensor([plan is not None and plan.valid for plan in self._plans], device=self.device),
+            "plan_valid": self._plan_valid.clone(),
         }
 
     def get_info(self) -> dict[str, torch.Tensor]:
         """Elapsed steps and everything :meth:`evaluate` measures."""
         return {"elapsed_steps": self._elapsed.clone(), **self.evaluate()}
-
-    def _keypoints(self) -> torch.Tensor:
-        return mdp.track_keypoints(self._reading.body_poses, self._attached_to, self._keypoint_offsets)
 
     def _observe(self) -> torch.Tensor:
         frames = (self._elapsed[:, None] + self._offsets).clamp(max=EPISODE_STEPS)
@@ -529,7 +530,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
                 self._smoothed,
                 reading.tip_poses,
                 self._initial_keypoints,
-                self._keypoints(),
+                self._keypoints,
                 self._plan_keypoints[rows, frames],
                 reading.joint_position[:, :WRIST_DIM],
                 self._plan_wrist[rows, frames],
@@ -544,7 +545,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     @property
     def keypoints(self) -> torch.Tensor:
         """Tracked keypoint positions (n, K, 3), metres."""
-        return self._keypoints()
+        return self._keypoints.clone()
 
     # -------------------------------------------------------------------------------------------- state
     def get_state_dict(self) -> dict[str, Any]:
@@ -585,7 +586,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             tensor[rows] = restored(own[name], tensor)
         self._elapsed_steps[rows] = self._elapsed[rows].to(self._elapsed_steps.dtype)
         self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
-        self._reading = self._simulation.read()
+        self._look()
 
     def set_state(self, state: Any, env_idx: torch.Tensor | None = None) -> None:
         """Restore a flat state vector (n, S), as :meth:`get_state` returns it."""
@@ -620,7 +621,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         camera = self._human_render_cameras["render_camera"].camera
         intrinsic, extrinsic = camera.get_intrinsic_matrix()[0], camera.get_extrinsic_matrix()[0]
         projection = (intrinsic @ extrinsic[:3]).cpu().numpy()
-        marked = self._overlay.mark(images[0].cpu().numpy(), self._keypoints()[0], projection)
+        marked = self._overlay.mark(images[0].cpu().numpy(), self._keypoints[0], projection)
         images[0] = torch.from_numpy(marked).to(images.device)
         return images
 

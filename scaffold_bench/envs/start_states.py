@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,7 @@ class StartStates:
                 )
                 for i, wrist in enumerate(columns["wrist"])
             ]
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise StartStateError(
                 f"cannot read the start states {path.name} ({error}); reinstall scaffold-bench, or make them with "
                 "scripts/make_states.py"
@@ -124,7 +126,10 @@ def frozen_states(task: str, split: str, folder: Path = FOLDER) -> StartStates:
         StartStateError: missing, damaged or different states.
     """
     states = StartStates.load(folder / f"{task}-{split}.npz", f"{task}/{split}")
-    expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get(f"{task}-{split}")
+    try:
+        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))[f"{task}-{split}"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StartStateError(f"cannot read the hash of {task}-{split} ({error}); reinstall scaffold-bench") from error
     if states.sha256 != expected:
         raise StartStateError(
             f"the start states {task}-{split} do not match their hash in {MANIFEST}; reinstall scaffold-bench"

@@ -106,12 +106,15 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
             sys.path.insert(0, str(Path.cwd()))
         try:
             made = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, TypeError) as error:
             raise ValueError(f"cannot load the policy {policy!r}: {error}") from error
     if isinstance(made, type) or not hasattr(made, "act"):
         if not callable(made):
             raise ValueError(f"{policy!r} is not a policy: it has no act(observation)")
-        made = made()
+        try:
+            made = made()
+        except TypeError as error:
+            raise ValueError(f"cannot make the policy {policy_name(policy)!r} without arguments: {error}") from error
     for method in ("reset", "act"):
         if not callable(getattr(made, method, None)):
             raise ValueError(f"{policy!r} is not a policy: it has no {method}(...)")
@@ -122,5 +125,5 @@ def policy_name(policy: Any) -> str:
     """How a policy is called in manifests and tables."""
     if isinstance(policy, str):
         return policy
-    kind = policy if isinstance(policy, type) else type(policy)
-    return f"{kind.__module__}:{kind.__qualname__}"
+    named = policy if hasattr(policy, "__qualname__") else type(policy)
+    return f"{named.__module__}:{named.__qualname__}"

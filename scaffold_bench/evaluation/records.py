@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import platform
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 from scaffold_bench.types import EpisodeRecord
 
 RECORDS, MANIFEST, SUMMARY = "records.jsonl", "manifest.json", "summary.json"
-_FIELDS = {field.name for field in fields(EpisodeRecord)}
+_FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
 _PACKAGES = ("scaffold-bench", "mani_skill", "sapien", "gymnasium", "numpy", "torch")
 _IDENTITY = ("policy", "tasks", "scaffolds", "split", "states", "trials", "backend", "start_states", "versions")
 """Parts of a manifest that must agree for two runs to share a folder."""
@@ -37,10 +38,26 @@ def parse_record(line: str) -> EpisodeRecord:
     Raises:
         ValueError: not a record.
     """
-    data = json.loads(line)
-    if not isinstance(data, dict) or set(data) != _FIELDS:
+    data = json.loads(line, parse_constant=_refuse_constant)
+    if not isinstance(data, dict) or set(data) != set(_FIELDS):
         raise ValueError("is not an episode record")
+    for name, kind in _FIELDS.items():
+        if not _fits(data[name], kind):
+            raise ValueError(f"field {name!r} is not a {kind}")
     return EpisodeRecord(**data)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number a record may hold")
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Whether a JSON value is what a record's field of that annotation may hold."""
+    if kind.startswith("Mapping"):
+        return isinstance(value, dict) and all(_fits(number, "float") for number in value.values())
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value).__name__ == kind
 
 
 def read_records(path: Path) -> list[EpisodeRecord]:
@@ -51,13 +68,11 @@ def read_records(path: Path) -> list[EpisodeRecord]:
     """
     records: list[EpisodeRecord] = []
     seen: set[tuple[str, int, int]] = set()
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    *lines, _torn = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
-        if not line.endswith("\n"):
-            break
         try:
-            record = parse_record(line)
-        except (ValueError, TypeError) as error:
+            record = parse_record(line.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
             raise EvaluationError(
                 f"{path}, line {number}, is damaged ({error}); restore the file or choose another --out"
             ) from None

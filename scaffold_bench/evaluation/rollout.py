@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,7 @@ class EpisodeTally:
             measures={
                 name.removeprefix("measure/"): float(value)
                 for name, value in self.info.items()
-                if name.startswith("measure/")
+                if name.startswith("measure/") and math.isfinite(value)
             },
             failure=failure,
             plan=plan,

@@ -55,7 +55,8 @@ class Results:
         table = Table(title=title, caption="success in %, [95 % cluster bootstrap interval]")
         for column in ("task", "success once", "success at end", "tracking error", "tips", "grip"):
             table.add_column(column, justify="left" if column == "task" else "right")
-        for name, task in self.summary["tasks"].items():
+        for name in dict.fromkeys(record.task for record in self.records):
+            task = self.summary["tasks"][name]
             once, end = (
                 f"{100 * part['mean']:.1f} [{100 * part['low']:.0f}, {100 * part['high']:.0f}]"
                 for part in (task["success_once"], task["success_at_end"])

@@ -69,7 +69,7 @@ def summarize(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
     by_task: dict[str, list[EpisodeRecord]] = {}
     for record in records:
         by_task.setdefault(record.task, []).append(record)
-    tasks = [summarize_task(of_task) for of_task in by_task.values()]
+    tasks = [summarize_task(by_task[name]) for name in sorted(by_task)]
     scores = [task.success_once.mean for task in tasks]
     return {
         "tasks": {task.task: asdict(task) for task in tasks},

@@ -5,9 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from scaffold_bench.control import interpolate
-from scaffold_bench.types import PLAN_WAYPOINTS, PrivilegedRequest, Scaffold, Waypoints
+from scaffold_bench.types import PLAN_WAYPOINTS, InvalidScaffoldError, PrivilegedRequest, Scaffold, Waypoints
+
+
+def _rounded(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """A read-only float32 copy."""
+    copy = np.array(values, dtype=np.float32)
+    copy.setflags(write=False)
+    return copy
+
+
+def frames_of(waypoints: Waypoints) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Keypoints (T + 1, K, 3) and wrist (T + 1, 6) of a coarse plan.
+
+    Raises:
+        ValueError: there is no waypoint, or the times do not increase from 0 to 1.
+    """
+    keypoints, wrist = (
+        interpolate(values, waypoints.times).astype(np.float32) for values in (waypoints.keypoints, waypoints.wrist)
+    )
+    return keypoints, wrist
 
 
 def scaffold_from_waypoints(
@@ -25,15 +45,23 @@ def scaffold_from_waypoints(
         InvalidScaffoldError: the result is not a valid plan.
     """
     coarse = Waypoints(
-        np.asarray(waypoints.keypoints, dtype=np.float32),
-        np.asarray(waypoints.wrist, dtype=np.float32),
+        _rounded(waypoints.keypoints),
+        _rounded(waypoints.wrist),
         tuple(waypoints.attachments),
-        None if waypoints.times is None else np.asarray(waypoints.times, dtype=np.float32),
+        None if waypoints.times is None else _rounded(waypoints.times),
     )
+    if len(coarse.keypoints) != len(coarse.wrist):
+        raise InvalidScaffoldError(
+            "waypoints", f"has {len(coarse.keypoints)} for the keypoints and {len(coarse.wrist)} for the wrist"
+        )
+    try:
+        keypoints, wrist = frames_of(coarse)
+    except ValueError as error:
+        raise InvalidScaffoldError("waypoints", str(error)) from None
     return Scaffold(
         task=task,
-        keypoints=interpolate(coarse.keypoints, coarse.times).astype(np.float32),
-        wrist=interpolate(coarse.wrist, coarse.times).astype(np.float32),
+        keypoints=keypoints,
+        wrist=wrist,
         attachments=coarse.attachments,
         provenance=provenance,
         valid=valid,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scaffold_bench.scaffolds.oracle import scaffold_from_waypoints
+from scaffold_bench.scaffolds.oracle import frames_of, scaffold_from_waypoints
 from scaffold_bench.types import (
     EPISODE_STEPS,
     SCAFFOLD_VERSION,
@@ -103,6 +103,8 @@ class ScaffoldFile(Sequence[Scaffold]):
         return (self[row] for row in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
         entry = self.entries[index]
         group, arrays = self._groups[entry.group], self._arrays[entry.group]
         times = arrays["times"][entry.row] if group.timed else None
@@ -113,8 +115,15 @@ class ScaffoldFile(Sequence[Scaffold]):
             return scaffold_from_waypoints(entry.task, waypoints, entry.provenance, entry.valid, entry.reason)
         except InvalidScaffoldError as error:
             raise InvalidScaffoldError(f"plan {index}: {error.field}", error.reason) from None
-        except ValueError as error:
-            raise InvalidScaffoldError(f"plan {index}: times", str(error)) from None
+
+
+def _coarse(scaffold: Scaffold) -> Waypoints:
+    """The plan's waypoints if its frames are what they interpolate to, else every frame as a waypoint."""
+    if (coarse := scaffold.waypoints) is not None and coarse.attachments == scaffold.attachments:
+        keypoints, wrist = frames_of(coarse)
+        if np.array_equal(keypoints, scaffold.keypoints) and np.array_equal(wrist, scaffold.wrist):
+            return coarse
+    return Waypoints(scaffold.keypoints, scaffold.wrist, scaffold.attachments)
 
 
 def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
@@ -128,7 +137,7 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
     plans = []
     for entry in entries:
         scaffold = entry.scaffold
-        coarse = scaffold.waypoints or Waypoints(scaffold.keypoints, scaffold.wrist, scaffold.attachments)
+        coarse = _coarse(scaffold)
         timed = coarse.times is not None
         key = (scaffold.task, coarse.attachments, len(coarse.wrist), timed)
         group = groups.setdefault(key, len(groups))
@@ -140,7 +149,7 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
                 group=group,
                 row=len(columns["wrist"]),
                 split=entry.split,
-                state=entry.state,
+                state=None if entry.state is None else int(entry.state),
                 valid=scaffold.valid,
                 reason=scaffold.reason,
                 provenance=dict(scaffold.provenance),
