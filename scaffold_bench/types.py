@@ -11,11 +11,13 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
+
+if TYPE_CHECKING:
+    import torch  # tensors appear in annotations only, so that reading records and plans needs no torch
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -310,9 +312,9 @@ class SceneState:
     tip_forces: Mapping[str, torch.Tensor]
 
 
-Memory = dict[str, torch.Tensor]
+Memory: TypeAlias = "dict[str, torch.Tensor]"
 """What a task must remember within an episode, e.g. a swing counter: tensors (n,) or (n, d), by name."""
-Measures = dict[str, torch.Tensor]
+Measures: TypeAlias = "dict[str, torch.Tensor]"
 """Measured facts (n,), by name; success is a comparison on them."""
 
 

@@ -136,7 +136,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
                 raise RuntimeError(
                     "render_mode='human' opens a viewer and this machine has no display; use render_mode='rgb_array'"
                 ) from error
-            if render_mode is not None and ("device" in str(error) or "Vulkan" in str(error)):
+            if render_mode is not None and any(word in str(error) for word in ("vk::", "Vulkan", "device")):
                 raise RuntimeError(
                     f"render_mode={render_mode!r} needs a Vulkan driver and none was found ({error}); "
                     "run 'scaffold-bench doctor' for the fix, or leave render_mode out"
@@ -344,6 +344,8 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         if not self.gpu_sim_enabled:
             renew_physics(self.scene)
             self._simulation.system = self.scene.px
+            if self._viewer is not None:
+                self._viewer.set_scene(self.scene.sub_scenes[0])
         self._place(starts)
         for env in envs:
             plan = options.get("scaffold") or self.provider.plan(self._request(env))
@@ -663,10 +665,12 @@ class NumpyScaffoldEnv(ScaffoldEnv):
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         observation, info = super().reset(seed=seed, options=options)
+        self._show_to_human()
         return observation[0].numpy(), _unbatched(info)
 
     def step(self, action: Any) -> Any:
         observation, reward, terminated, truncated, info = super().step(action)
+        self._show_to_human()
         return (
             observation[0].numpy(),
             float(reward[0]),
@@ -676,8 +680,13 @@ class NumpyScaffoldEnv(ScaffoldEnv):
         )
 
     def render(self) -> Any:
+        """A picture (800, 800, 3) uint8; None for ``render_mode="human"``, whose window follows by itself."""
         image = super().render()
-        return image[0].cpu().numpy() if isinstance(image, torch.Tensor) else image
+        return image[0].cpu().numpy() if isinstance(image, torch.Tensor) else None
+
+    def _show_to_human(self) -> None:
+        if self.render_mode == "human":
+            self.render()
 
 
 def _unbatched(info: dict[str, Any]) -> dict[str, Any]:
