@@ -44,7 +44,7 @@ SPEC = TaskSpec(
     wrist_start=(0.45, 0.29, FRIDGE.handle_z, -math.pi / 2, 0.0, math.pi),
     bodies=("door",),
     joints=("hinge",),
-    camera=Camera(eye=(2.1, 1.25, 1.75), target=(0.15, 0.0, 0.95)),
+    camera=Camera(eye=(1.95, 1.15, 1.65), target=(0.12, 0.0, 0.93)),
     notes=(
         "The fridge's place varies; in the authors' code it never does.",
         "The planned wrist nears gimbal lock (middle Euler angle 90 degrees) at the end of the arc, well after success.",
