@@ -17,23 +17,19 @@ from mani_skill.utils import sapien_utils
 from mani_skill.utils.structs import Pose
 from mani_skill.utils.structs.types import DefaultMaterialsConfig, GPUMemoryConfig, SceneConfig, SimConfig
 
-from scaffold_bench.control import denormalize, joint_targets, normalize, smooth
 from scaffold_bench.envs import mdp
+from scaffold_bench.envs.episodes import Episodes, check_plan
 from scaffold_bench.envs.hand import FloatingAllegro
 from scaffold_bench.envs.overlay import PlanOverlay
 from scaffold_bench.envs.scenes import build_counter, build_floor, light_scene
-from scaffold_bench.envs.simulation import CpuSimulation, GpuSimulation, SimulationReading, renew_physics
-from scaffold_bench.envs.start_states import StartStates
+from scaffold_bench.envs.simulation import CpuSimulation, GpuSimulation, renew_physics
+from scaffold_bench.envs.start_states import StartStates, choose_start
 from scaffold_bench.types import (
     EPISODE_STEPS,
-    WORLD,
-    WRIST_DIM,
-    InvalidScaffoldError,
     PrivilegedRequest,
     Scaffold,
     ScaffoldProvider,
     ScaffoldRequest,
-    SceneState,
     StartState,
 )
 
@@ -121,10 +117,9 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self.provider = provider
         self.split = split
         self._states = states
-        self._offsets = torch.tensor(offsets)
+        self._frame_offsets = offsets
         self.observation_layout = mdp.observation_layout(len(task.spec.keypoints), len(offsets))
-        self._bounds = torch.from_numpy(mdp.observation_bounds(self.observation_layout))
-        self.set_tracking_threshold(tracking_threshold)
+        self._threshold = self._resolve_threshold(tracking_threshold)
         self._show_plan = show_plan
         self._overlay: PlanOverlay | None = None
         self._generators: list[np.random.Generator] = []
@@ -142,7 +137,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
                     "run 'scaffold-bench doctor' for the fix, or leave render_mode out"
                 ) from error
             raise
-        bounds = self._bounds.cpu().numpy()
+        bounds = mdp.observation_bounds(self.observation_layout)
         self.single_action_space = spaces.Box(-1.0, 1.0, (task.spec.action_dim,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (self.num_envs, task.spec.action_dim), np.float32)
         self._orig_single_action_space = self.single_action_space
@@ -189,18 +184,20 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
 
     def set_tracking_threshold(self, threshold: float | str | None) -> None:
         """Set the termination threshold: metres, "task" for the task's epsilon_0, or None for no termination."""
-        if threshold == "task":
-            self._threshold = float(self.task.spec.tracking_threshold)
-        elif threshold is None:
-            self._threshold = math.inf
-        elif isinstance(threshold, int | float) and threshold > 0:
-            self._threshold = float(threshold)
-        else:
-            raise ValueError(f"tracking_threshold must be positive metres, 'task' or None, got {threshold!r}")
+        self._threshold = self._episodes.threshold = self._resolve_threshold(threshold)
 
     def anneal_tracking_threshold(self, progress: float) -> None:
         """Set the threshold for a share of training done: epsilon_0 at 0, epsilon_0 / 2 at 1."""
-        self._threshold = mdp.annealed_threshold(self.task.spec.tracking_threshold, progress)
+        self.set_tracking_threshold(mdp.annealed_threshold(self.task.spec.tracking_threshold, progress))
+
+    def _resolve_threshold(self, threshold: float | str | None) -> float:
+        if threshold == "task":
+            return float(self.task.spec.tracking_threshold)
+        if threshold is None:
+            return math.inf
+        if isinstance(threshold, int | float) and threshold > 0:
+            return float(threshold)
+        raise ValueError(f"tracking_threshold must be positive metres, 'task' or None, got {threshold!r}")
 
     # -------------------------------------------------------------------------------------------- scene
     def _load_agent(self, options: dict[str, Any]) -> None:
@@ -217,9 +214,6 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         light_scene(self.scene, self.task.scene)
 
     def _after_reconfigure(self, options: dict[str, Any]) -> None:
-        self._limits = self.agent.joint_limits().to(self.device)
-        self._bounds = self._bounds.to(self.device)
-        self._offsets = self._offsets.to(self.device)
         bodies = [self._built.bodies[name] for name in self.task.spec.bodies]
         joints = [self._built.joints[name] for name in self.task.spec.joints]
         hand, tips = self.agent.robot, self.agent.tip_links
@@ -233,30 +227,18 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
                 [body._bodies[0] for body in bodies],
                 [(articulation._objs[0], index) for articulation, index in joints],
             )
-        n, k, device = self.num_envs, len(self.task.spec.keypoints), self.device
-        frames = EPISODE_STEPS + 1
-        self._rows = torch.arange(n, device=device)
-        self._elapsed = torch.zeros(n, dtype=torch.long, device=device)
-        self._smoothed = torch.zeros(n, len(self._limits.lower), device=device)
-        self._plan_keypoints = torch.zeros(n, frames, k, 3, device=device)
-        self._plan_wrist = torch.zeros(n, frames, WRIST_DIM, device=device)
-        self._attached_to = torch.zeros(n, k, dtype=torch.long, device=device)
-        self._touchable = torch.zeros(n, len(self.task.spec.bodies) + 1, device=device)
-        self._keypoint_offsets = torch.zeros(n, k, 3, device=device)
-        self._initial_keypoints = torch.zeros(n, k, 3, device=device)
-        self._success_once = torch.zeros(n, dtype=torch.bool, device=device)
-        self._memory: dict[str, torch.Tensor] = {}
-        self._plans: list[Scaffold | None] = [None] * n
-        self._plan_valid = torch.zeros(n, dtype=torch.bool, device=device)
-        self._start_states: list[StartState | None] = [None] * n
-        self._state_indices: list[int | None] = [None] * n
-        self._overlay = PlanOverlay(self.scene, k) if self._show_plan and self.scene.can_render() else None
+        limits = self.agent.joint_limits()
+        self._episodes = Episodes(self.task, limits, self.num_envs, self._frame_offsets, self.device)
+        self._episodes.threshold = self._threshold
+        self._start_states: list[StartState | None] = [None] * self.num_envs
+        drawn = self._show_plan and self.scene.can_render()
+        self._overlay = PlanOverlay(self.scene, len(self.task.spec.keypoints)) if drawn else None
 
     # -------------------------------------------------------------------------------------------- reset
     @property
     def scaffolds(self) -> tuple[Scaffold | None, ...]:
         """The plan each environment is following."""
-        return tuple(self._plans)
+        return tuple(self._episodes.plans)
 
     @property
     def start_states(self) -> tuple[StartState | None, ...]:
@@ -292,10 +274,8 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         options = dict(options or {})
         if unknown := set(options) - set(RESET_OPTIONS):
             raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")
-        if isinstance(options.get("scaffold"), Scaffold):
-            self._check_plan(options["scaffold"])
-        if options.get("state") is not None:
-            self._check_state_index(options["state"])
+        if options.get("scaffold") is not None:
+            check_plan(options["scaffold"], self.task.spec)
         self._seed_generators(seed)
         # ManiSkill's own generators, which nothing here draws from, take 32-bit seeds only
         folded = None if seed is None else [int(one) % 2**32 for one in np.atleast_1d(seed)]
@@ -315,42 +295,25 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         else:
             raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} environments")
 
-    def _check_state_index(self, state: Any) -> int:
-        if self._states is None:
-            raise ValueError('options["state"] needs a frozen split; this environment was made with split="fresh"')
-        if isinstance(state, bool) or not isinstance(state, int | np.integer) or not 0 <= state < len(self._states):
-            raise ValueError(f'options["state"] must be an index from 0 to {len(self._states) - 1}, got {state!r}')
-        return int(state)
-
-    def _choose_start(self, env: int, options: dict[str, Any]) -> tuple[StartState, int | None]:
-        rng = self._generators[env]
-        if (start := options.get("start")) is not None:
-            return start, None
-        if self._states is None:
-            return self.task.sample_start(rng), None
-        index = options.get("state")
-        index = int(rng.integers(len(self._states))) if index is None else self._check_state_index(index)
-        start = self._states[index]
-        if (trial := options.get("trial")) is not None:
-            start = self.task.jitter_start(start, np.random.default_rng(self._states.trial_seed(index, int(trial))))
-        return start, index
-
     def _initialize_episode(self, env_idx: torch.Tensor, options: dict[str, Any]) -> None:
-        envs = [int(env) for env in env_idx]
-        chosen = [self._choose_start(env, options) for env in envs]
-        starts = [start for start, _ in chosen]
-        for env, (start, index) in zip(envs, chosen, strict=True):
-            self._start_states[env], self._state_indices[env] = start, index
+        envs = env_idx.tolist()
+        chosen = [choose_start(self.task, self._states, self._generators[env], options) for env in envs]
+        injected = options.get("scaffold")
+        plans = [injected or self.provider.plan(self._request(start, index)) for start, index in chosen]
+        for env, (start, _) in zip(envs, chosen, strict=True):
+            self._start_states[env] = start
         if not self.gpu_sim_enabled:
             renew_physics(self.scene)
             self._simulation.system = self.scene.px
             if self._viewer is not None:
                 self._viewer.set_scene(self.scene.sub_scenes[0])
-        self._place(starts)
-        for env in envs:
-            plan = options.get("scaffold") or self.provider.plan(self._request(env))
-            self._set_plan(env, plan)
-        self._begin_episode(env_idx)
+        self._place([start for start, _ in chosen])
+        if self.gpu_sim_enabled:
+            self.scene._gpu_apply_all()
+            self.scene.px.gpu_update_articulation_kinematics()
+            self.scene._gpu_fetch_all()
+        self._episodes.begin(env_idx.to(self.device), plans, self._simulation.read())
+        self._simulation.apply_targets(self._episodes.joint_targets())
 
     def _place(self, starts: Sequence[StartState]) -> None:
         """Put objects and hand where the start states say (ManiSkill's reset mask picks the environments)."""
@@ -373,15 +336,14 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
                 built.set_qpos(stacked(qpos))
         self.agent.robot.set_qpos(self.agent.open_joints(stacked([start.wrist for start in starts])))
 
-    def _request(self, env: int) -> ScaffoldRequest:
-        spec, start = self.task.spec, self._start_states[env]
-        assert start is not None
+    def _request(self, start: StartState, state: int | None) -> ScaffoldRequest:
+        spec = self.task.spec
         common: dict[str, Any] = dict(
             task=spec.name,
             instruction=spec.instruction,
             keypoint_names=spec.keypoints,
             wrist=np.array(start.wrist),
-            state=self._state_indices[env],
+            state=state,
             split=self.split,
             bodies=spec.bodies,
         )
@@ -389,67 +351,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             return ScaffoldRequest(**common)
         return PrivilegedRequest(**common, start=start, reference=self.task.reference_waypoints(start))
 
-    def _check_plan(self, plan: Scaffold) -> None:
-        spec = self.task.spec
-        if not isinstance(plan, Scaffold):
-            raise InvalidScaffoldError("type", f"is {type(plan).__name__}, expected a Scaffold")
-        if plan.task != spec.name:
-            raise InvalidScaffoldError("task", f"is {plan.task!r}, this environment's task is {spec.name!r}")
-        if plan.num_keypoints != len(spec.keypoints):
-            raise InvalidScaffoldError(
-                "keypoints", f"has K = {plan.num_keypoints}, {spec.name} needs {len(spec.keypoints)}: {spec.keypoints}"
-            )
-        if unknown := set(plan.attachments) - {*spec.bodies, WORLD}:
-            raise InvalidScaffoldError(
-                "attachments", f"names {sorted(unknown)}; {spec.name} has {', '.join((*spec.bodies, WORLD))}"
-            )
-
-    def _set_plan(self, env: int, plan: Scaffold) -> None:
-        self._check_plan(plan)
-        self._plans[env] = plan
-        self._plan_valid[env] = plan.valid
-        self._plan_keypoints[env] = torch.tensor(plan.keypoints, device=self.device)
-        self._plan_wrist[env] = torch.tensor(plan.wrist, device=self.device)
-        names = (*self.task.spec.bodies, WORLD)
-        attached = torch.tensor([names.index(name) for name in plan.attachments], device=self.device)
-        self._attached_to[env] = attached
-        self._touchable[env] = 0.0
-        self._touchable[env, attached] = 1.0
-        self._touchable[env, -1] = 0.0
-
-    def _begin_episode(self, env_idx: torch.Tensor) -> None:
-        """Start the smoothing from the start pose, attach the keypoints and clear the episode's memory."""
-        if self.gpu_sim_enabled:
-            self.scene._gpu_apply_all()
-            self.scene.px.gpu_update_articulation_kinematics()
-            self.scene._gpu_fetch_all()
-        reading = self._simulation.read()
-        rows = env_idx.to(self.device)
-        self._elapsed[rows] = 0
-        self._success_once[rows] = False
-        self._smoothed[rows] = normalize(reading.joint_position, self._limits)[rows].clamp(-1.0, 1.0)
-        initial = self._plan_keypoints[rows, 0]
-        offsets = mdp.attach_keypoints(reading.body_poses[rows], self._attached_to[rows], initial)
-        self._keypoint_offsets[rows], self._initial_keypoints[rows] = offsets, initial
-        self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
-        self._look()
-        fresh = self.task.initial_memory(self._state)
-        for name, value in fresh.items():
-            self._memory.setdefault(name, value.clone())[rows] = value[rows]
-
     # -------------------------------------------------------------------------------------------- step
-    def _look(self) -> None:
-        """Read the simulation and derive what several parts of a step need."""
-        spec, reading = self.task.spec, self._simulation.read()
-        self._reading: SimulationReading = reading
-        self._keypoints = mdp.track_keypoints(reading.body_poses, self._attached_to, self._keypoint_offsets)
-        self._state = SceneState(
-            wrist=reading.joint_position[:, :WRIST_DIM],
-            bodies={name: reading.body_poses[:, i] for i, name in enumerate(spec.bodies)},
-            joints={name: reading.object_joints[:, i] for i, name in enumerate(spec.joints)},
-            tip_forces={name: reading.tip_forces[:, :, i] for i, name in enumerate(spec.bodies)},
-        )
-
     def _check_action(self, action: Any) -> torch.Tensor:
         tensor = torch.as_tensor(action, dtype=torch.float32, device=self.device)
         wanted = (self.num_envs, self.task.spec.action_dim)
@@ -467,10 +369,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     def _step_action(self, action: Any) -> torch.Tensor:
         """Compose, smooth and apply an action, and simulate one control step."""
         tensor = self._check_action(action)
-        frame = (self._elapsed + 1).clamp(max=EPISODE_STEPS)
-        target = joint_targets(self._plan_wrist[self._rows, frame], tensor, self._limits)
-        self._smoothed = smooth(self._smoothed, target)
-        self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
+        self._simulation.apply_targets(self._episodes.command(tensor))
         self._before_control_step()
         for _ in range(self._sim_steps_per_control):
             self._before_simulation_step()
@@ -487,67 +386,28 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         """Take one control step (1/60 s). See the class docstring."""
         self._step_action(action)
         self._elapsed_steps += 1
-        self._elapsed = self._elapsed + 1
-        self._look()
-        self._memory = self.task.remember(self._state, self._memory)
-        info = self.get_info()
-        reward = mdp.total_reward({name: info[f"reward/{name}"] for name in mdp.REWARD_WEIGHTS})
-        terminated = (info["tracking_error"] > self._threshold).any(dim=1)
-        truncated = self._elapsed >= EPISODE_STEPS
-        observation = self._observe()
-        self._last_obs = observation
-        return observation, reward, terminated, truncated, info
-
-    def evaluate(self) -> dict[str, torch.Tensor]:
-        """Measure the current state: success, measures, tracking, contact and reward terms."""
-        measures = self.task.measures(self._state, self._memory)
-        success = self.task.success(measures)
-        self._success_once = self._success_once | success
-        frame = self._elapsed.clamp(max=EPISODE_STEPS)
-        errors = mdp.tracking_errors(self._keypoints, self._plan_keypoints[self._rows, frame])
-        tip_force = mdp.contact_forces(self._reading.tip_forces, self._touchable)
-        terms = mdp.reward_terms(errors, tip_force, self._smoothed)
-        return {
-            "success": success,
-            "success_once": self._success_once,
-            "tracking_error": errors,
-            "tip_forces": tip_force,
-            **{f"reward/{name}": value for name, value in terms.items()},
-            **{f"measure/{name}": value for name, value in measures.items()},
-            "plan_valid": self._plan_valid.clone(),
-        }
+        self._episodes.advance(self._simulation.read())
+        info = self._episodes.info()
+        reward, terminated, truncated = self._episodes.outcome(info)
+        self._last_obs = self._episodes.observation()
+        return self._last_obs, reward, terminated, truncated, info
 
     def get_info(self) -> dict[str, torch.Tensor]:
-        """Elapsed steps and everything :meth:`evaluate` measures."""
-        return {"elapsed_steps": self._elapsed.clone(), **self.evaluate()}
+        """Elapsed steps, success, measures, tracking, contact and reward terms; see the class docstring."""
+        return self._episodes.info()
 
-    def _observe(self) -> torch.Tensor:
-        frames = (self._elapsed[:, None] + self._offsets).clamp(max=EPISODE_STEPS)
-        rows = self._rows[:, None]
-        reading = self._reading
-        return mdp.observe(
-            (
-                reading.joint_position,
-                reading.joint_velocity,
-                self._smoothed,
-                reading.tip_poses,
-                self._initial_keypoints,
-                self._keypoints,
-                self._plan_keypoints[rows, frames],
-                reading.joint_position[:, :WRIST_DIM],
-                self._plan_wrist[rows, frames],
-            ),
-            self._bounds,
-        )
+    def evaluate(self) -> dict[str, torch.Tensor]:
+        """ManiSkill's name for :meth:`get_info`."""
+        return self.get_info()
 
     def get_obs(self, info: dict[str, Any] | None = None, unflattened: bool = False) -> torch.Tensor:
         """The current observation (n, D)."""
-        return self._observe()
+        return self._episodes.observation()
 
     @property
     def keypoints(self) -> torch.Tensor:
         """Tracked keypoint positions (n, K, 3), metres."""
-        return self._keypoints.clone()
+        return self._episodes.keypoints.clone()
 
     # -------------------------------------------------------------------------------------------- state
     def get_state_dict(self) -> dict[str, Any]:
@@ -556,39 +416,17 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         Restore it into an environment that follows the same plan (``reset(options={"scaffold": plan})``).
         """
         state: dict[str, Any] = self.scene.get_sim_state()
-        n = self.num_envs
-        state["scaffold"] = {
-            "elapsed": self._elapsed.float()[:, None],
-            "smoothed_target": self._smoothed.clone(),
-            "keypoint_offsets": self._keypoint_offsets.reshape(n, -1).clone(),
-            "initial_keypoints": self._initial_keypoints.reshape(n, -1).clone(),
-            "success_once": self._success_once.float()[:, None],
-            **{f"memory_{name}": value.float().reshape(n, -1) for name, value in self._memory.items()},
-        }
+        state["scaffold"] = self._episodes.state_dict()
         return state
 
     def set_state_dict(self, state: dict[str, Any], env_idx: torch.Tensor | None = None) -> None:
         """Restore what :meth:`get_state_dict` returned, for all environments or for ``env_idx``."""
         super().set_state_dict({key: state[key] for key in ("actors", "articulations") if key in state}, env_idx)
-        rows = self._rows if env_idx is None else env_idx.to(self.device)
-
-        def restored(value: Any, like: torch.Tensor) -> torch.Tensor:
-            tensor = torch.as_tensor(value, device=self.device)
-            return tensor.reshape(len(rows), *like.shape[1:]).to(like.dtype)
-
-        own = state["scaffold"]
-        for name, tensor in (
-            ("elapsed", self._elapsed),
-            ("smoothed_target", self._smoothed),
-            ("keypoint_offsets", self._keypoint_offsets),
-            ("initial_keypoints", self._initial_keypoints),
-            ("success_once", self._success_once),
-            *((f"memory_{name}", value) for name, value in self._memory.items()),
-        ):
-            tensor[rows] = restored(own[name], tensor)
-        self._elapsed_steps[rows] = self._elapsed[rows].to(self._elapsed_steps.dtype)
-        self._simulation.apply_targets(denormalize(self._smoothed, self._limits))
-        self._look()
+        rows = torch.arange(self.num_envs, device=self.device) if env_idx is None else env_idx.to(self.device)
+        self._episodes.load_state_dict(state["scaffold"], rows)
+        self._elapsed_steps[rows] = self._episodes.elapsed[rows].to(self._elapsed_steps.dtype)
+        self._simulation.apply_targets(self._episodes.joint_targets())
+        self._episodes.look(self._simulation.read())
 
     def set_state(self, state: Any, env_idx: torch.Tensor | None = None) -> None:
         """Restore a flat state vector (n, S), as :meth:`get_state` returns it."""
@@ -616,14 +454,14 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         """
         if self._overlay is None:
             return super().render()
-        self._overlay.show(self._plan_keypoints[0], int(self._elapsed[0]))
+        self._overlay.show(self._episodes.plan_keypoints[0], int(self._episodes.elapsed[0]))
         images = super().render()
         if self.render_mode != "rgb_array":
             return images
         camera = self._human_render_cameras["render_camera"].camera
         intrinsic, extrinsic = camera.get_intrinsic_matrix()[0], camera.get_extrinsic_matrix()[0]
         projection = (intrinsic @ extrinsic[:3]).cpu().numpy()
-        marked = self._overlay.mark(images[0].cpu().numpy(), self._keypoints[0], projection)
+        marked = self._overlay.mark(images[0].cpu().numpy(), self._episodes.keypoints[0], projection)
         images[0] = torch.from_numpy(marked).to(images.device)
         return images
 
@@ -645,7 +483,7 @@ class NumpyScaffoldEnv(ScaffoldEnv):
     @property
     def scaffold(self) -> Scaffold:
         """The plan being followed."""
-        plan = self._plans[0]
+        plan = self._episodes.plans[0]
         assert plan is not None
         return plan
 

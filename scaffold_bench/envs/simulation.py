@@ -1,12 +1,11 @@
 """Two ways to read a simulation and to drive its hand: raw SAPIEN handles on the CPU, ManiSkill's structs on a GPU.
 
-Everything above this file works on the tensors of :class:`SimulationReading` and does not know which one filled them.
+Everything above this file works on the tensors of a ``SimulationReading`` and does not know which one filled them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,26 +13,8 @@ import sapien
 import torch
 from sapien import physx
 
+from scaffold_bench.envs.episodes import SimulationReading
 from scaffold_bench.types import FINGERTIPS
-
-
-@dataclass(frozen=True)
-class SimulationReading:
-    """Raw facts after a control step; ``B`` tracked bodies, ``J`` tracked joints.
-
-    Attributes:
-        joint_position, joint_velocity: (n, 22) of the hand.
-        tip_poses: (n, 4, 7). body_poses: (n, B + 1, 7), the last row is the world's identity.
-        object_joints: (n, J) positions.
-        tip_forces: (n, 4, B + 1, 3) force of each fingertip on each body, newtons; zero for the world.
-    """
-
-    joint_position: torch.Tensor
-    joint_velocity: torch.Tensor
-    tip_poses: torch.Tensor
-    body_poses: torch.Tensor
-    object_joints: torch.Tensor
-    tip_forces: torch.Tensor
 
 
 class Simulation(Protocol):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,37 @@ class StartStates:
                 "scripts/make_states.py"
             ) from error
         return cls(states, name)
+
+
+def choose_start(
+    task: Any, states: StartStates | None, rng: np.random.Generator, options: Mapping[str, Any]
+) -> tuple[StartState, int | None]:
+    """The start of one episode, and its index in the frozen set if it comes from there.
+
+    Args:
+        task: the task object, which draws and jitters.
+        states: the frozen states of the split, or None to draw a fresh one.
+        rng: the environment's generator.
+        options: ``start`` gives the state itself, ``state`` picks one by index, ``trial`` jitters it reproducibly.
+
+    Raises:
+        ValueError: there is no such state.
+    """
+    if (start := options.get("start")) is not None:
+        return start, None
+    index = options.get("state")
+    if states is None:
+        if index is not None:
+            raise ValueError('options["state"] needs a frozen split; this environment was made with split="fresh"')
+        return task.sample_start(rng), None
+    if index is None:
+        index = int(rng.integers(len(states)))
+    elif isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < len(states):
+        raise ValueError(f'options["state"] must be an index from 0 to {len(states) - 1}, got {index!r}')
+    start = states[int(index)]
+    if (trial := options.get("trial")) is not None:
+        start = task.jitter_start(start, np.random.default_rng(states.trial_seed(int(index), int(trial))))
+    return start, int(index)
 
 
 def generated_states(task: Any, split: str, count: int = STATES_PER_SPLIT) -> StartStates:

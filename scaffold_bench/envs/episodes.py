@@ -1,0 +1,220 @@
+"""The plan-conditioned MDP of n environments, between what a simulator reads and Gymnasium's five-tuple.
+
+Everything an episode must remember lives here, as tensors with ``n`` in front; nothing here knows a simulator. The
+arithmetic is in ``mdp.py`` and ``control``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from scaffold_bench.control import JointLimits, denormalize, joint_targets, normalize, smooth
+from scaffold_bench.envs import mdp
+from scaffold_bench.types import EPISODE_STEPS, WORLD, WRIST_DIM, InvalidScaffoldError, Scaffold, SceneState, TaskSpec
+
+
+@dataclass(frozen=True)
+class SimulationReading:
+    """Raw facts after a control step; ``B`` tracked bodies, ``J`` tracked joints.
+
+    Attributes:
+        joint_position, joint_velocity: (n, 22) of the hand.
+        tip_poses: (n, 4, 7). body_poses: (n, B + 1, 7), the last row is the world's identity.
+        object_joints: (n, J) positions.
+        tip_forces: (n, 4, B + 1, 3) force of each fingertip on each body, newtons; zero for the world.
+    """
+
+    joint_position: torch.Tensor
+    joint_velocity: torch.Tensor
+    tip_poses: torch.Tensor
+    body_poses: torch.Tensor
+    object_joints: torch.Tensor
+    tip_forces: torch.Tensor
+
+
+def check_plan(plan: Any, spec: TaskSpec) -> Scaffold:
+    """Return the plan if it fits the task.
+
+    Raises:
+        InvalidScaffoldError: it is no plan, or one for other keypoints or bodies.
+    """
+    if not isinstance(plan, Scaffold):
+        raise InvalidScaffoldError("type", f"is {type(plan).__name__}, expected a Scaffold")
+    if plan.task != spec.name:
+        raise InvalidScaffoldError("task", f"is {plan.task!r}, this environment's task is {spec.name!r}")
+    if plan.num_keypoints != len(spec.keypoints):
+        raise InvalidScaffoldError(
+            "keypoints", f"has K = {plan.num_keypoints}, {spec.name} needs {len(spec.keypoints)}: {spec.keypoints}"
+        )
+    if unknown := set(plan.attachments) - {*spec.bodies, WORLD}:
+        raise InvalidScaffoldError(
+            "attachments", f"names {sorted(unknown)}; {spec.name} has {', '.join((*spec.bodies, WORLD))}"
+        )
+    return plan
+
+
+class Episodes:
+    """Plans, smoothing, tracking and memory of n episodes that run side by side.
+
+    Args:
+        task: the task object.
+        limits: the hand's joint limits.
+        count: number n of environments.
+        frame_offsets: future plan frames in the observation.
+        device: where the tensors live.
+
+    Attributes:
+        threshold: tracking error at which an episode terminates, metres; ``inf`` for never.
+        elapsed: (n,) control steps taken.
+        keypoints: (n, K, 3) tracked keypoints.
+        plan_keypoints: (n, T + 1, K, 3). plans: the plan of each environment.
+    """
+
+    def __init__(
+        self, task: Any, limits: JointLimits, count: int, frame_offsets: Sequence[int], device: torch.device
+    ) -> None:
+        spec: TaskSpec = task.spec
+        keypoints, frames, bodies = len(spec.keypoints), EPISODE_STEPS + 1, len(spec.bodies) + 1
+        layout = mdp.observation_layout(keypoints, len(frame_offsets))
+        self.task = task
+        self.threshold = math.inf
+        self._limits = limits.to(device)
+        self._offsets = torch.tensor(tuple(frame_offsets), device=device)
+        self._bounds = torch.from_numpy(mdp.observation_bounds(layout)).to(device)
+        self._rows = torch.arange(count, device=device)
+        self.plans: list[Scaffold | None] = [None] * count
+        self.elapsed = torch.zeros(count, dtype=torch.long, device=device)
+        self.keypoints = torch.zeros(count, keypoints, 3, device=device)
+        self.plan_keypoints = torch.zeros(count, frames, keypoints, 3, device=device)
+        self._plan_wrist = torch.zeros(count, frames, WRIST_DIM, device=device)
+        self._plan_valid = torch.zeros(count, dtype=torch.bool, device=device)
+        self._attached_to = torch.zeros(count, keypoints, dtype=torch.long, device=device)
+        self._touchable = torch.zeros(count, bodies, device=device)
+        self._keypoint_offsets = torch.zeros(count, keypoints, 3, device=device)
+        self._initial_keypoints = torch.zeros(count, keypoints, 3, device=device)
+        self._smoothed = torch.zeros(count, len(limits.lower), device=device)
+        self._success_once = torch.zeros(count, dtype=torch.bool, device=device)
+        self._memory: dict[str, torch.Tensor] = {}
+
+    def begin(self, rows: torch.Tensor, plans: Sequence[Scaffold], reading: SimulationReading) -> None:
+        """Begin new episodes: smoothing starts from the start pose, keypoints attach where their plans begin.
+
+        Args:
+            rows: (m,) environments. plans: the plan of each of them.
+            reading: the simulation at the start, of all n environments.
+        """
+        names = (*self.task.spec.bodies, WORLD)
+        for row, plan in zip(rows.tolist(), plans, strict=True):
+            self.plans[row] = check_plan(plan, self.task.spec)
+            self._plan_valid[row] = plan.valid
+            self.plan_keypoints[row] = torch.tensor(plan.keypoints)
+            self._plan_wrist[row] = torch.tensor(plan.wrist)
+            self._attached_to[row] = torch.tensor([names.index(name) for name in plan.attachments])
+            self._touchable[row] = torch.tensor([float(name in plan.attachments) for name in names])
+        self._touchable[:, -1] = 0.0  # nobody touches the world
+        self.elapsed[rows] = 0
+        self._success_once[rows] = False
+        self._smoothed[rows] = normalize(reading.joint_position, self._limits)[rows].clamp(-1.0, 1.0)
+        initial = self.plan_keypoints[rows, 0]
+        self._initial_keypoints[rows] = initial
+        self._keypoint_offsets[rows] = mdp.attach_keypoints(reading.body_poses[rows], self._attached_to[rows], initial)
+        self.look(reading)
+        for name, value in self.task.initial_memory(self._state).items():
+            self._memory.setdefault(name, value.clone())[rows] = value[rows]
+
+    def look(self, reading: SimulationReading) -> None:
+        """Take in a reading without counting it as a step."""
+        spec = self.task.spec
+        self._reading = reading
+        self.keypoints = mdp.track_keypoints(reading.body_poses, self._attached_to, self._keypoint_offsets)
+        self._state = SceneState(
+            wrist=reading.joint_position[:, :WRIST_DIM],
+            bodies={name: reading.body_poses[:, i] for i, name in enumerate(spec.bodies)},
+            joints={name: reading.object_joints[:, i] for i, name in enumerate(spec.joints)},
+            tip_forces={name: reading.tip_forces[:, :, i] for i, name in enumerate(spec.bodies)},
+        )
+
+    def command(self, action: torch.Tensor) -> torch.Tensor:
+        """Compose an action (n, A) with the next plan frame and smooth it; return joint position targets (n, 22)."""
+        frame = (self.elapsed + 1).clamp(max=EPISODE_STEPS)
+        target = joint_targets(self._plan_wrist[self._rows, frame], action, self._limits)
+        self._smoothed = smooth(self._smoothed, target)
+        return self.joint_targets()
+
+    def joint_targets(self) -> torch.Tensor:
+        """The joint position targets (n, 22) in force, metres and radians."""
+        return denormalize(self._smoothed, self._limits)
+
+    def advance(self, reading: SimulationReading) -> None:
+        """Count one control step and take in the simulation after it."""
+        self.elapsed = self.elapsed + 1
+        self.look(reading)
+        self._memory = self.task.remember(self._state, self._memory)
+
+    def info(self) -> dict[str, torch.Tensor]:
+        """Measure the current state: success, measures, tracking, contact and unweighted reward terms."""
+        measures = self.task.measures(self._state, self._memory)
+        success = self.task.success(measures)
+        self._success_once = self._success_once | success
+        frame = self.elapsed.clamp(max=EPISODE_STEPS)
+        errors = mdp.tracking_errors(self.keypoints, self.plan_keypoints[self._rows, frame])
+        tip_force = mdp.contact_forces(self._reading.tip_forces, self._touchable)
+        terms = mdp.reward_terms(errors, tip_force, self._smoothed)
+        return {
+            "elapsed_steps": self.elapsed.clone(),
+            "success": success,
+            "success_once": self._success_once,
+            "tracking_error": errors,
+            "tip_forces": tip_force,
+            **{f"reward/{name}": value for name, value in terms.items()},
+            **{f"measure/{name}": value for name, value in measures.items()},
+            "plan_valid": self._plan_valid.clone(),
+        }
+
+    def outcome(self, info: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Reward, terminated and truncated (n,) for what :meth:`info` returned."""
+        reward = mdp.total_reward({name: info[f"reward/{name}"] for name in mdp.REWARD_WEIGHTS})
+        return reward, (info["tracking_error"] > self.threshold).any(dim=1), self.elapsed >= EPISODE_STEPS
+
+    def observation(self) -> torch.Tensor:
+        """The observation (n, D); see :func:`mdp.observation_layout`."""
+        frames = (self.elapsed[:, None] + self._offsets).clamp(max=EPISODE_STEPS)
+        rows, reading = self._rows[:, None], self._reading
+        pieces = (
+            reading.joint_position,
+            reading.joint_velocity,
+            self._smoothed,
+            reading.tip_poses,
+            self._initial_keypoints,
+            self.keypoints,
+            self.plan_keypoints[rows, frames],
+            reading.joint_position[:, :WRIST_DIM],
+            self._plan_wrist[rows, frames],
+        )
+        return mdp.observe(pieces, self._bounds)
+
+    def _saved(self) -> dict[str, torch.Tensor]:
+        """The tensors that make up an episode's memory, apart from its plan."""
+        return {
+            "elapsed": self.elapsed,
+            "smoothed_target": self._smoothed,
+            "keypoint_offsets": self._keypoint_offsets,
+            "initial_keypoints": self._initial_keypoints,
+            "success_once": self._success_once,
+            **{f"memory_{name}": value for name, value in self._memory.items()},
+        }
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The episodes' memory as float tensors (n, d), by name. The plans are not part of it."""
+        return {name: value.float().reshape(len(value), -1).clone() for name, value in self._saved().items()}
+
+    def load_state_dict(self, state: dict[str, Any], rows: torch.Tensor) -> None:
+        """Restore what :meth:`state_dict` returned, for environments ``rows`` (m,); then :meth:`look` again."""
+        for name, tensor in self._saved().items():
+            value = torch.as_tensor(state[name], device=tensor.device)
+            tensor[rows] = value.reshape(len(rows), *tensor.shape[1:]).to(tensor.dtype)
