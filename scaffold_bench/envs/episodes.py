@@ -168,7 +168,7 @@ class Episodes:
         return {
             "elapsed_steps": self.elapsed.clone(),
             "success": success,
-            "success_once": self._success_once,
+            "success_once": self._success_once.clone(),
             "tracking_error": errors,
             "tip_forces": tip_force,
             **{f"reward/{name}": value for name, value in terms.items()},

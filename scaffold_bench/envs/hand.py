@@ -99,6 +99,7 @@ class FloatingAllegro(BaseAgent):  # type: ignore[misc]  # mani_skill is untyped
         if names != WRIST_JOINTS + FINGER_JOINTS:
             raise RuntimeError(f"unexpected joint order of the hand: {names}; is this sapien version supported?")
         for link in self.robot.links:
+            link.disable_gravity = True  # the hand floats (paper, Table 2; authors' code)
             for component in link._objs:
                 for shape in component.collision_shapes:
                     shape.set_contact_offset(CONTACT_OFFSET)

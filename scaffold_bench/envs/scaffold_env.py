@@ -504,13 +504,13 @@ class NumpyScaffoldEnv(ScaffoldEnv):
     ) -> tuple[Any, dict[str, Any]]:
         observation, info = super().reset(seed=seed, options=options)
         self._show_to_human()
-        return observation[0].numpy(), _unbatched(info)
+        return observation[0].cpu().numpy(), _unbatched(info)
 
     def step(self, action: Any) -> Any:
         observation, reward, terminated, truncated, info = super().step(action)
         self._show_to_human()
         return (
-            observation[0].numpy(),
+            observation[0].cpu().numpy(),
             float(reward[0]),
             bool(terminated[0]),
             bool(truncated[0]),
@@ -532,7 +532,7 @@ def _unbatched(info: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in info.items():
         if isinstance(value, torch.Tensor):
-            result[key] = value[0].item() if value.ndim == 1 else value[0].numpy().copy()
+            result[key] = value[0].item() if value.ndim == 1 else value[0].cpu().numpy().copy()
         else:
             result[key] = value
     return result

@@ -59,8 +59,9 @@ def _add_backdrop(
 def light_scene(scene: Any, kind: str) -> None:
     """Soft daylight from above and from the camera's side of the scene."""
     towards = 1.0 if kind == "counter" else -1.0  # cameras look along +x at the counter, along -x at furniture
-    scene.set_ambient_light([0.32, 0.32, 0.33])
+    scene.set_ambient_light([0.42, 0.42, 0.43])
     scene.add_directional_light(
         [0.55 * towards, -0.35, -1.0], [1.9, 1.8, 1.65], shadow=True, shadow_scale=3, shadow_map_size=4096
     )
-    scene.add_directional_light([0.5 * towards, 0.7, -0.5], [0.55, 0.58, 0.65])
+    scene.add_directional_light([0.5 * towards, 0.7, -0.5], [0.65, 0.68, 0.75])
+    scene.add_directional_light([towards, -0.1, -0.35], [0.55, 0.55, 0.55])  # the hand is black

@@ -104,6 +104,7 @@ def evaluate(
         ValueError: an unknown name or a number out of range.
         EvaluationError: the folder cannot be used, or a worker process died.
     """
+    make_policy(policy)  # refuse a bad policy before anything is written; its module may register tasks
     chosen = named_preset(preset, states, trials)
     names = list(task_names()) if tasks == "all" else [tasks] if isinstance(tasks, str) else list(tasks)
     names = list(dict.fromkeys(get_task(name).spec.name for name in names))
@@ -115,7 +116,6 @@ def evaluate(
         raise ValueError(f"workers must be at least 1, got {workers}")
     if workers > 1 and not isinstance(policy, str | type):
         raise ValueError("several workers need a policy given by name, as 'module:Class' or as a class")
-    make_policy(policy)  # refuse a bad policy before anything is written
     identity = {
         "policy": policy_name(policy),
         "tasks": [get_task(name).spec.id for name in names],
@@ -204,12 +204,12 @@ _worker_envs: dict[tuple[str, str, str], Any] = {}
 
 def _run_job(job: _Job) -> Iterator[EpisodeRecord]:
     torch.set_num_threads(1)  # tiny tensors: a second thread only costs
+    policy = make_policy(job.policy)  # first, because its module may register the task
     key = (job.task, job.scaffolds, job.split)
     if key not in _worker_envs:
         for other in list(_worker_envs):
             _worker_envs.pop(other).close()
         _worker_envs[key] = make_env(job.task, scaffolds=job.scaffolds, split=job.split, tracking_threshold=None)
-    policy = make_policy(job.policy)
     for state, trial in job.episodes:
         yield run_episode(_worker_envs[key], policy, state, trial)
 

@@ -16,7 +16,7 @@ from scaffold_bench.envs.objects import build_apple, build_board
 from scaffold_bench.tasks.base import COUNTER_HEIGHT, PALM_DOWN, BuiltTask, Task, distance, path, pose, wrist_at
 from scaffold_bench.types import Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
 
-GOAL_ABOVE_BOARD = 0.07  # metres above the board's centre (paper, Appendix D; authors' code)
+GOAL_ABOVE_BOARD = 0.07  # metres above the board's centre (authors' code; the paper says "on top of")
 GOAL_RADIUS = 0.10  # metres (authors' code)
 
 GRASP_OFFSET = (0.065, 0.03, 0.03)  # the apple's centre in the hand frame, metres (grasping study)
