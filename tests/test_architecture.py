@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "envs": {"types", "control"},
     "tasks": {"types", "control", "envs"},
     "registration": {"types", "control", "scaffolds", "metrics", "envs", "tasks"},
-    "evaluation": {"types", "metrics", "registration", "envs.start_states"},
+    "evaluation": {"types", "metrics", "registration", "scaffolds", "envs.start_states"},
 }
 OUTERMOST = {"__init__", "__main__", "cli", "doctor"}
 """May import anything; no layer may import them."""

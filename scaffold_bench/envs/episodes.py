@@ -11,11 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from scaffold_bench.control import JointLimits, denormalize, joint_targets, normalize, smooth
 from scaffold_bench.envs import mdp
-from scaffold_bench.types import EPISODE_STEPS, WORLD, WRIST_DIM, InvalidScaffoldError, Scaffold, SceneState, TaskSpec
+from scaffold_bench.types import (
+    EPISODE_STEPS,
+    WORLD,
+    WRIST_DIM,
+    InvalidScaffoldError,
+    Scaffold,
+    SceneState,
+    StartState,
+    TaskSpec,
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,19 @@ def check_plan(plan: Any, spec: TaskSpec) -> Scaffold:
             "attachments", f"names {sorted(unknown)}; {spec.name} has {', '.join((*spec.bodies, WORLD))}"
         )
     return plan
+
+
+def standstill(spec: TaskSpec, start: StartState) -> Scaffold:
+    """A placeholder plan: keypoints at the origin, the hand where it starts."""
+    frames, count = EPISODE_STEPS + 1, len(spec.keypoints)
+    return Scaffold(
+        task=spec.name,
+        keypoints=np.zeros((frames, count, 3), np.float32),
+        wrist=np.tile(np.asarray(start.wrist, np.float32), (frames, 1)),
+        attachments=(WORLD,) * count,
+        valid=False,
+        reason="placeholder",
+    )
 
 
 class Episodes:

@@ -18,12 +18,12 @@ from mani_skill.utils.structs import Pose
 from mani_skill.utils.structs.types import DefaultMaterialsConfig, GPUMemoryConfig, SceneConfig, SimConfig
 
 from scaffold_bench.envs import mdp
-from scaffold_bench.envs.episodes import Episodes, check_plan
+from scaffold_bench.envs.episodes import Episodes, check_plan, standstill
 from scaffold_bench.envs.hand import FloatingAllegro
 from scaffold_bench.envs.overlay import PlanOverlay
 from scaffold_bench.envs.scenes import build_counter, build_floor, light_scene
 from scaffold_bench.envs.simulation import CpuSimulation, GpuSimulation, renew_physics
-from scaffold_bench.envs.start_states import StartStates, choose_start
+from scaffold_bench.envs.start_states import StartStates, check_start_options, choose_start
 from scaffold_bench.types import (
     EPISODE_STEPS,
     PrivilegedRequest,
@@ -123,6 +123,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self._show_plan = show_plan
         self._overlay: PlanOverlay | None = None
         self._generators: list[np.random.Generator] = []
+        self._ready = False
         kwargs.setdefault("render_backend", _default_render_backend(render_mode))
         try:
             super().__init__(robot_uids=FloatingAllegro.uid, render_mode=render_mode, **kwargs)
@@ -144,6 +145,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         single = spaces.Box(-bounds, bounds, dtype=np.float32)
         self.__dict__["single_observation_space"] = single  # these two are cached properties of BaseEnv
         self.__dict__["observation_space"] = gym.vector.utils.batch_space(single, self.num_envs)
+        self._ready = True
 
     # -------------------------------------------------------------------------------------------- configuration
     @property
@@ -276,6 +278,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")
         if options.get("scaffold") is not None:
             check_plan(options["scaffold"], self.task.spec)
+        check_start_options(self._states, options)
         self._seed_generators(seed)
         # ManiSkill's own generators, which nothing here draws from, take 32-bit seeds only
         folded = None if seed is None else [int(one) % 2**32 for one in np.atleast_1d(seed)]
@@ -299,14 +302,10 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         envs = env_idx.tolist()
         chosen = [choose_start(self.task, self._states, self._generators[env], options) for env in envs]
         injected = options.get("scaffold")
-        plans = [injected or self.provider.plan(self._request(start, index)) for start, index in chosen]
+        plans = [injected or self._plan(start, index) for start, index in chosen]
         for env, (start, _) in zip(envs, chosen, strict=True):
             self._start_states[env] = start
-        if not self.gpu_sim_enabled:
-            renew_physics(self.scene)
-            self._simulation.system = self.scene.px
-            if self._viewer is not None:
-                self._viewer.set_scene(self.scene.sub_scenes[0])
+        self._renew_physics()
         self._place([start for start, _ in chosen])
         if self.gpu_sim_enabled:
             self.scene._gpu_apply_all()
@@ -335,6 +334,19 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
                 ]
                 built.set_qpos(stacked(qpos))
         self.agent.robot.set_qpos(self.agent.open_joints(stacked([start.wrist for start in starts])))
+
+    def _renew_physics(self) -> None:
+        if self.gpu_sim_enabled:
+            return
+        renew_physics(self.scene)
+        self._simulation.system = self.scene.px
+        if self._viewer is not None:
+            self._viewer.set_scene(self.scene.sub_scenes[0])
+
+    def _plan(self, start: StartState, state: int | None) -> Scaffold:
+        if not self._ready:
+            return standstill(self.task.spec, start)  # ManiSkill resets once while it is being made; nobody plans for that
+        return self.provider.plan(self._request(start, state))
 
     def _request(self, start: StartState, state: int | None) -> ScaffoldRequest:
         spec = self.task.spec
@@ -389,8 +401,9 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self._episodes.advance(self._simulation.read())
         info = self._episodes.info()
         reward, terminated, truncated = self._episodes.outcome(info)
-        self._last_obs = self._episodes.observation()
-        return self._last_obs, reward, terminated, truncated, info
+        observation = self._episodes.observation()
+        self._last_obs = observation.clone()
+        return observation, reward, terminated, truncated, info
 
     def get_info(self) -> dict[str, torch.Tensor]:
         """Elapsed steps, success, measures, tracking, contact and reward terms; see the class docstring."""
@@ -421,6 +434,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
 
     def set_state_dict(self, state: dict[str, Any], env_idx: torch.Tensor | None = None) -> None:
         """Restore what :meth:`get_state_dict` returned, for all environments or for ``env_idx``."""
+        self._renew_physics()  # or else the future would depend on the contacts before
         super().set_state_dict({key: state[key] for key in ("actors", "articulations") if key in state}, env_idx)
         rows = torch.arange(self.num_envs, device=self.device) if env_idx is None else env_idx.to(self.device)
         self._episodes.load_state_dict(state["scaffold"], rows)
@@ -504,7 +518,7 @@ class NumpyScaffoldEnv(ScaffoldEnv):
     ) -> tuple[Any, dict[str, Any]]:
         observation, info = super().reset(seed=seed, options=options)
         self._show_to_human()
-        return observation[0].cpu().numpy(), _unbatched(info)
+        return observation[0].cpu().numpy().copy(), _unbatched(info)
 
     def step(self, action: Any) -> Any:
         observation, reward, terminated, truncated, info = super().step(action)

@@ -107,6 +107,23 @@ class StartStates:
         return cls(states, name)
 
 
+def check_start_options(states: StartStates | None, options: Mapping[str, Any]) -> None:
+    """Refuse reset options that name a start state that does not exist.
+
+    Raises:
+        ValueError: says which option, and what it may be.
+    """
+    if (index := options.get("state")) is not None:
+        if states is None:
+            raise ValueError('options["state"] needs a frozen split; this environment was made with split="fresh"')
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < len(states):
+            raise ValueError(f'options["state"] must be an index from 0 to {len(states) - 1}, got {index!r}')
+    if (trial := options.get("trial")) is not None and (
+        isinstance(trial, bool) or not isinstance(trial, int | np.integer) or trial < 0
+    ):
+        raise ValueError(f'options["trial"] must be a number from 0 on, got {trial!r}')
+
+
 def choose_start(
     task: Any, states: StartStates | None, rng: np.random.Generator, options: Mapping[str, Any]
 ) -> tuple[StartState, int | None]:
@@ -121,21 +138,17 @@ def choose_start(
     Raises:
         ValueError: there is no such state.
     """
+    check_start_options(states, options)
     if (start := options.get("start")) is not None:
         return start, None
-    index = options.get("state")
     if states is None:
-        if index is not None:
-            raise ValueError('options["state"] needs a frozen split; this environment was made with split="fresh"')
         return task.sample_start(rng), None
-    if index is None:
-        index = int(rng.integers(len(states)))
-    elif isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < len(states):
-        raise ValueError(f'options["state"] must be an index from 0 to {len(states) - 1}, got {index!r}')
-    start = states[int(index)]
+    index = options.get("state")
+    index = int(rng.integers(len(states)) if index is None else index)
+    start = states[index]
     if (trial := options.get("trial")) is not None:
-        start = task.jitter_start(start, np.random.default_rng(states.trial_seed(int(index), int(trial))))
-    return start, int(index)
+        start = task.jitter_start(start, np.random.default_rng(states.trial_seed(index, int(trial))))
+    return start, index
 
 
 def generated_states(task: Any, split: str, count: int = STATES_PER_SPLIT) -> StartStates:

@@ -25,6 +25,7 @@ from scaffold_bench.evaluation.records import EvaluationError
 from scaffold_bench.evaluation.rollout import run_episode
 from scaffold_bench.metrics import summarize
 from scaffold_bench.registration import get_task, make_env, start_states, task_names
+from scaffold_bench.scaffolds import resolve_provider
 from scaffold_bench.types import EpisodeRecord
 
 BACKEND = "physx_cpu"
@@ -112,6 +113,7 @@ def evaluate(
         raise ValueError("there are no tasks to evaluate")
     if split not in ("eval", "train"):
         raise ValueError(f"split must be 'eval' or 'train', got {split!r}")
+    resolve_provider(scaffolds)
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     if workers > 1 and not isinstance(policy, str | type):
