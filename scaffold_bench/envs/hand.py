@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mani_skill import PACKAGE_ASSET_DIR
@@ -78,7 +78,7 @@ class FloatingAllegro(BaseAgent):  # type: ignore[misc]  # mani_skill is untyped
     """ManiSkill agent for the floating hand. Its one controller takes absolute joint positions (22,)."""
 
     uid = "scaffold_floating_allegro_right"
-    urdf_config = dict(
+    urdf_config: ClassVar[dict[str, Any]] = dict(
         _materials=dict(
             tip=dict(static_friction=TIP_STATIC_FRICTION, dynamic_friction=TIP_DYNAMIC_FRICTION, restitution=0.0)
         ),

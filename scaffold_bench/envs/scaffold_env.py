@@ -110,9 +110,11 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         render_mode: str | None = None,
         **kwargs: Any,
     ) -> None:
-        offsets = tuple(int(offset) for offset in frame_offsets)
-        if not offsets or min(offsets) < 0 or max(offsets) > EPISODE_STEPS:
-            raise ValueError(f"frame_offsets must be frames between 0 and {EPISODE_STEPS}, got {frame_offsets!r}")
+        if render_mode is not None and render_mode not in self.SUPPORTED_RENDER_MODES:
+            raise ValueError(f"render_mode must be one of {self.SUPPORTED_RENDER_MODES} or None, got {render_mode!r}")
+        offsets = tuple(frame_offsets) if isinstance(frame_offsets, Sequence) else ()
+        if not offsets or not all(type(offset) is int and 0 <= offset <= EPISODE_STEPS for offset in offsets):
+            raise ValueError(f"frame_offsets must be whole frames from 0 to {EPISODE_STEPS}, got {frame_offsets!r}")
         self.task = task
         self.provider = provider
         self.split = split
@@ -197,7 +199,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             return float(self.task.spec.tracking_threshold)
         if threshold is None:
             return math.inf
-        if isinstance(threshold, int | float) and threshold > 0:
+        if isinstance(threshold, int | float | np.floating) and not isinstance(threshold, bool) and threshold > 0:
             return float(threshold)
         raise ValueError(f"tracking_threshold must be positive metres, 'task' or None, got {threshold!r}")
 
@@ -278,7 +280,9 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")
         if options.get("scaffold") is not None:
             check_plan(options["scaffold"], self.task.spec)
-        check_start_options(self._states, options)
+        check_start_options(self.task, self._states, options)
+        if options.get("env_idx") is not None:
+            options["env_idx"] = torch.as_tensor(options["env_idx"], device=self.device)
         self._seed_generators(seed)
         # ManiSkill's own generators, which nothing here draws from, take 32-bit seeds only
         folded = None if seed is None else [int(one) % 2**32 for one in np.atleast_1d(seed)]
@@ -302,7 +306,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         envs = env_idx.tolist()
         chosen = [choose_start(self.task, self._states, self._generators[env], options) for env in envs]
         injected = options.get("scaffold")
-        plans = [injected or self._plan(start, index) for start, index in chosen]
+        plans = [self._plan(start, index) if injected is None else injected for start, index in chosen]
         for env, (start, _) in zip(envs, chosen, strict=True):
             self._start_states[env] = start
         self._renew_physics()
@@ -325,9 +329,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             built.set_pose(poses)
             if hasattr(built, "set_qpos"):
                 joints = {
-                    index: joint
-                    for joint, (articulation, index) in self._built.joints.items()
-                    if articulation is built
+                    index: joint for joint, (articulation, index) in self._built.joints.items() if articulation is built
                 }
                 qpos = [
                     [start.joints.get(joints.get(index, ""), 0.0) for index in range(built.max_dof)] for start in starts
@@ -345,7 +347,9 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
 
     def _plan(self, start: StartState, state: int | None) -> Scaffold:
         if not self._ready:
-            return standstill(self.task.spec, start)  # ManiSkill resets once while it is being made; nobody plans for that
+            return standstill(
+                self.task.spec, start
+            )  # ManiSkill resets once while it is being made; nobody plans for that
         return self.provider.plan(self._request(start, state))
 
     def _request(self, start: StartState, state: int | None) -> ScaffoldRequest:
@@ -557,5 +561,3 @@ def _default_render_backend(render_mode: str | None) -> str:
     if render_mode is None:
         return "none"
     return "gpu" if torch.cuda.is_available() else "cpu"
-
-

@@ -89,7 +89,9 @@ class StartStates:
         try:
             with np.load(path, allow_pickle=False) as file:
                 columns = {key: file[key] for key in file.files}
-            objects = {key.removeprefix("object:"): value for key, value in columns.items() if key.startswith("object:")}
+            objects = {
+                key.removeprefix("object:"): value for key, value in columns.items() if key.startswith("object:")
+            }
             joints = {key.removeprefix("joint:"): value for key, value in columns.items() if key.startswith("joint:")}
             states = [
                 StartState(
@@ -107,21 +109,39 @@ class StartStates:
         return cls(states, name)
 
 
-def check_start_options(states: StartStates | None, options: Mapping[str, Any]) -> None:
-    """Refuse reset options that name a start state that does not exist.
+def check_start_options(task: Any, states: StartStates | None, options: Mapping[str, Any]) -> None:
+    """Refuse reset options that give no usable start state.
 
     Raises:
         ValueError: says which option, and what it may be.
     """
+    if (start := options.get("start")) is not None:
+        if options.get("state") is not None or options.get("trial") is not None:
+            raise ValueError('options["start"] gives the whole start state; leave "state" and "trial" out')
+        _check_start(task.default_start(), start)
     if (index := options.get("state")) is not None:
         if states is None:
             raise ValueError('options["state"] needs a frozen split; this environment was made with split="fresh"')
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < len(states):
             raise ValueError(f'options["state"] must be an index from 0 to {len(states) - 1}, got {index!r}')
-    if (trial := options.get("trial")) is not None and (
-        isinstance(trial, bool) or not isinstance(trial, int | np.integer) or trial < 0
-    ):
-        raise ValueError(f'options["trial"] must be a number from 0 on, got {trial!r}')
+    if (trial := options.get("trial")) is not None:
+        if isinstance(trial, bool) or not isinstance(trial, int | np.integer) or trial < 0:
+            raise ValueError(f'options["trial"] must be a whole number from 0 on, got {trial!r}')
+        if index is None:
+            raise ValueError('options["trial"] jitters a frozen state; say which one with options["state"]')
+
+
+def _check_start(default: StartState, start: Any) -> None:
+    """Refuse a start state of another make than the task's default one."""
+    if not isinstance(start, StartState):
+        raise ValueError(f'options["start"] must be a StartState, got {type(start).__name__}')
+    for name in ("objects", "joints"):
+        if set(getattr(start, name)) != set(getattr(default, name)):
+            raise ValueError(f'options["start"] must have the {name} {sorted(getattr(default, name))}')
+    numbers = {"wrist": (start.wrist, 6), **{name: (pose, 7) for name, pose in start.objects.items()}}
+    for name, (values, size) in numbers.items():
+        if np.shape(values) != (size,) or not np.isfinite(values).all():
+            raise ValueError(f'options["start"]: {name} must be {size} finite numbers')
 
 
 def choose_start(
@@ -138,7 +158,7 @@ def choose_start(
     Raises:
         ValueError: there is no such state.
     """
-    check_start_options(states, options)
+    check_start_options(task, states, options)
     if (start := options.get("start")) is not None:
         return start, None
     if states is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +21,18 @@ from scaffold_bench.types import EpisodeRecord
 RECORDS, MANIFEST, SUMMARY = "records.jsonl", "manifest.json", "summary.json"
 _FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
 _PACKAGES = ("scaffold-bench", "mani_skill", "sapien", "gymnasium", "numpy", "torch")
-_IDENTITY = ("policy", "tasks", "scaffolds", "split", "states", "trials", "backend", "start_states", "versions")
+_IDENTITY = (
+    "policy",
+    "tasks",
+    "scaffolds",
+    "plans",
+    "split",
+    "states",
+    "trials",
+    "backend",
+    "start_states",
+    "versions",
+)
 """Parts of a manifest that must agree for two runs to share a folder."""
 
 
@@ -81,6 +94,27 @@ def read_records(path: Path) -> list[EpisodeRecord]:
         seen.add(record.key)
         records.append(record)
     return records
+
+
+@contextmanager
+def sole_writer(folder: Path | None) -> Iterator[None]:
+    """Keep other processes from evaluating into the same folder; the lock goes with the process, however it ends.
+
+    Raises:
+        EvaluationError: another process holds the folder.
+    """
+    if folder is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EvaluationError(f"another evaluation is writing to {folder}; wait for it or stop it") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 class RecordWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import multiprocessing
@@ -122,6 +123,7 @@ def evaluate(
         "policy": policy_name(policy),
         "tasks": [get_task(name).spec.id for name in names],
         "scaffolds": str(scaffolds),
+        "plans": _file_hash(Path(scaffolds)) if Path(scaffolds).is_file() else None,
         "split": split,
         "states": chosen.states,
         "trials": chosen.trials,
@@ -129,26 +131,26 @@ def evaluate(
         "start_states": {name: start_states(get_task(name), split).sha256 for name in names},  # type: ignore[union-attr]
     }
     manifest = files.manifest(identity, ["scaffold-bench", *sys.argv[1:]])
-    done, folder = _prepare(Path(out) if out is not None else None, manifest)
-    finished = {record.key for record in done}
+    folder = Path(out) if out is not None else None
     wanted = list(itertools.product(names, range(chosen.states), range(chosen.trials)))
-    todo = [key for key in wanted if key not in finished]
-    jobs = _jobs(todo, policy, scaffolds, split)
     order = {key: position for position, key in enumerate(wanted)}
-    records = list(done)
     try:
-        if folder is None:
-            records += _with_progress(_run(jobs, workers), len(done), len(wanted), progress)
-        else:
-            with files.RecordWriter(folder / files.RECORDS, done) as writer:
-                for record in _with_progress(_run(jobs, workers), len(done), len(wanted), progress):
-                    writer.add(record)
-                    records.append(record)
-        records.sort(key=lambda record: order[record.key])
-        summary = summarize(records)
         if folder is not None:
-            files.write_atomically(folder / files.RECORDS, "".join(files.record_line(record) for record in records))
-            files.write_atomically(folder / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
+    try:
+        with files.sole_writer(folder):
+            done = _resume(folder, manifest) if folder is not None else []
+            finished = {record.key for record in done}
+            jobs = _jobs([key for key in wanted if key not in finished], policy, scaffolds, split)
+            fresh = _with_progress(_run(jobs, workers), len(done), len(wanted), progress)
+            records = sorted([*done, *_written(fresh, folder, done)], key=lambda record: order[record.key])
+            summary = summarize(records)
+            if folder is not None:
+                lines = "".join(files.record_line(record) for record in records)
+                files.write_atomically(folder / files.RECORDS, lines)
+                files.write_atomically(folder / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
     except OSError as error:
         raise EvaluationError(
             f"cannot write to {folder} ({error.strerror}); free space or choose another --out"
@@ -156,27 +158,38 @@ def evaluate(
     return Results(records, summary, manifest, folder)
 
 
-def _prepare(folder: Path | None, manifest: dict[str, Any]) -> tuple[list[EpisodeRecord], Path | None]:
-    """Create or check the folder; return the records already there."""
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _written(
+    records: Iterator[EpisodeRecord], folder: Path | None, done: Sequence[EpisodeRecord]
+) -> Iterator[EpisodeRecord]:
+    """Pass records through, appending each to the folder's file as it comes."""
     if folder is None:
-        return [], None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        existing = folder / files.MANIFEST
-        if existing.exists():
-            try:
-                old = json.loads(existing.read_text(encoding="utf-8"))
-            except ValueError:
-                raise EvaluationError(f"{existing} is damaged; choose another --out or delete the folder") from None
-            files.check_same_run(old, manifest, folder)
-            path = folder / files.RECORDS
-            return (files.read_records(path) if path.exists() else []), folder
-        if any(folder.iterdir()):
-            raise EvaluationError(f"{folder} is not empty and holds no evaluation; choose another --out")
-        files.write_atomically(existing, json.dumps(manifest, indent=2) + "\n")
-    except OSError as error:
-        raise EvaluationError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
-    return [], folder
+        yield from records
+        return
+    with files.RecordWriter(folder / files.RECORDS, done) as writer:
+        for record in records:
+            writer.add(record)
+            yield record
+
+
+def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
+    """Check that the folder is new or holds the same evaluation; return the records already there."""
+    existing = folder / files.MANIFEST
+    if existing.exists():
+        try:
+            old = json.loads(existing.read_text(encoding="utf-8"))
+        except ValueError:
+            raise EvaluationError(f"{existing} is damaged; choose another --out or delete the folder") from None
+        files.check_same_run(old, manifest, folder)
+        path = folder / files.RECORDS
+        return files.read_records(path) if path.exists() else []
+    if any(folder.iterdir()):
+        raise EvaluationError(f"{folder} is not empty and holds no evaluation; choose another --out")
+    files.write_atomically(existing, json.dumps(manifest, indent=2) + "\n")
+    return []
 
 
 @dataclass(frozen=True)

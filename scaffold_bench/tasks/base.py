@@ -235,5 +235,3 @@ def touching(state: SceneState, body: str, threshold: float = 0.05) -> torch.Ten
     """Which fingertips (n, 4) push on a body with more than ``threshold`` newtons."""
     x, y, z = state.tip_forces[body].unbind(-1)
     return torch.sqrt(x * x + y * y + z * z) > threshold
-
-

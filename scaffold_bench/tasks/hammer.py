@@ -44,7 +44,7 @@ SPEC = TaskSpec(
     instruction="Hammer three times",
     capability="unstructured motion",
     keypoints=("handle", "head"),
-    success=f"at least {SWINGS_NEEDED} swings; a swing is the head rising {SWING_HEIGHT * 100:.0f} cm, then falling as far",
+    success=f"at least {SWINGS_NEEDED} swings; a swing is the head rising {SWING_HEIGHT * 100:.0f} cm and falling back",
     tracking_threshold=0.08,
     finger_commands=1,
     wrist_start=(0.19, -0.50, 1.12, *PALM_DOWN),
@@ -89,7 +89,12 @@ class Hammer(Task):
 
     def initial_memory(self, state: SceneState) -> Memory:
         height = self._head_height(state)
-        return {"lowest": height, "highest": height, "rising": torch.ones_like(height), "swings": torch.zeros_like(height)}
+        return {
+            "lowest": height,
+            "highest": height,
+            "rising": torch.ones_like(height),
+            "swings": torch.zeros_like(height),
+        }
 
     def remember(self, state: SceneState, memory: Memory) -> Memory:
         """Swing counter: wait for a rise of 5 cm over the lowest point, then for a fall of 5 cm from the highest."""

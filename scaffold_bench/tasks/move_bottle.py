@@ -15,7 +15,7 @@ import torch
 
 from scaffold_bench.envs.dimensions import BOTTLE
 from scaffold_bench.envs.objects import build_bottle
-from scaffold_bench.tasks.base import BuiltTask, COUNTER_HEIGHT, SINK_Y, Task, over_counter, path, pose, wrist_at
+from scaffold_bench.tasks.base import COUNTER_HEIGHT, SINK_Y, BuiltTask, Task, over_counter, path, pose, wrist_at
 from scaffold_bench.types import WORLD, Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
 
 FAR_SINK_EDGE_Y = SINK_Y[1]  # metres; a bottle put down nearer than this slides into the sink
@@ -58,9 +58,7 @@ class MoveBottle(Task):
         bottle, target = start.objects["bottle"][:3], np.array(TARGET)
         up = np.array([0.0, 0.0, 1.0])
         standing = target + BOTTLE.height / 2 * up
-        route = path(
-            (6, bottle), (8, bottle + LIFT * up), (16, standing + CARRY * up), (18, standing + RELEASE * up)
-        )
+        route = path((6, bottle), (8, bottle + LIFT * up), (16, standing + CARRY * up), (18, standing + RELEASE * up))
         grasp = wrist_at(bottle + GRIP_HEIGHT * up, SIDE_GRASP, GRASP_OFFSET)
         approach = path((0, start.wrist), (3, grasp))
         wrist = approach + np.pad(route - bottle, ((0, 0), (0, 3)))

@@ -47,7 +47,7 @@ SPEC = TaskSpec(
     camera=Camera(eye=(1.95, 1.15, 1.65), target=(0.12, 0.0, 0.93)),
     notes=(
         "The fridge's place varies; in the authors' code it never does.",
-        "The planned wrist nears gimbal lock (middle Euler angle 90 degrees) at the end of the arc, well after success.",
+        "The planned wrist nears gimbal lock (middle Euler angle 90 degrees) at the end of the arc, after success.",
     ),
 )
 

@@ -22,7 +22,16 @@ from scaffold_bench.tasks.base import (
     wrist_at,
     yaw_of,
 )
-from scaffold_bench.types import EPISODE_STEPS, PLAN_WAYPOINTS, FloatArray, Measures, Memory, SceneState, StartState, Waypoints
+from scaffold_bench.types import (
+    EPISODE_STEPS,
+    PLAN_WAYPOINTS,
+    FloatArray,
+    Measures,
+    Memory,
+    SceneState,
+    StartState,
+    Waypoints,
+)
 
 CLOSED_ANGLE = math.radians(5.0)  # paper, Appendix D
 START_ANGLE = 0.7  # radians open (authors' code)

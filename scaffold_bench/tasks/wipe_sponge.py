@@ -13,7 +13,17 @@ import torch
 
 from scaffold_bench.envs.dimensions import SPONGE
 from scaffold_bench.envs.objects import build_sponge
-from scaffold_bench.tasks.base import BuiltTask, COUNTER_HEIGHT, PALM_DOWN, Task, over_counter, path, pose, wrist_at, yaw_of
+from scaffold_bench.tasks.base import (
+    COUNTER_HEIGHT,
+    PALM_DOWN,
+    BuiltTask,
+    Task,
+    over_counter,
+    path,
+    pose,
+    wrist_at,
+    yaw_of,
+)
 from scaffold_bench.types import Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
 
 TRAVEL_NEEDED = 0.30  # metres (paper, Appendix D)

@@ -18,7 +18,7 @@ from rich.console import Console
 from scaffold_bench import OracleProvider, evaluate, save_scaffolds
 from scaffold_bench.evaluation import EvaluationError, Results, read_records, runner
 from scaffold_bench.evaluation.policies import Episode, RandomPolicy, ReferencePolicy
-from scaffold_bench.evaluation.records import RecordWriter, record_line
+from scaffold_bench.evaluation.records import RecordWriter, record_line, sole_writer
 from scaffold_bench.evaluation.rollout import CONTACT_FORCE, EpisodeTally, run_episode
 from scaffold_bench.metrics import summarize
 from scaffold_bench.registration import get_task, make_env, start_states, task_spec
@@ -469,3 +469,22 @@ def test_a_failure_has_one_cause(steps: list[dict[str, Any]], failure: str) -> N
 def test_untouched_objects_have_no_grip() -> None:
     record = tally(info(), info())
     assert (record.tips_in_contact, record.grip_force) == (0.0, 0.0)
+
+
+def test_two_evaluations_cannot_share_a_folder(tmp_path: Path) -> None:
+    with sole_writer(tmp_path), pytest.raises(EvaluationError, match="another evaluation is writing to"):
+        evaluate("plan-only", ["drawer"], states=1, out=tmp_path)
+    assert len(evaluate("plan-only", ["drawer"], states=1, out=tmp_path).records) == 1
+
+
+def test_a_plan_file_changed_under_its_name_is_another_evaluation(tmp_path: Path) -> None:
+    plans, out = tmp_path / "plans.npz", tmp_path / "run"
+    oracle = make_env("drawer", split="eval")
+    for waypoints in (20, 10):
+        oracle.provider = OracleProvider(waypoints)
+        oracle.reset(options={"state": 0})
+        save_scaffolds(plans, [ScaffoldEntry(oracle.scaffold, "eval", 0)])
+        if waypoints == 20:
+            evaluate("plan-only", ["drawer"], states=1, scaffolds=str(plans), out=out)
+    with pytest.raises(EvaluationError, match=r"different plans"):
+        evaluate("plan-only", ["drawer"], states=1, scaffolds=str(plans), out=out)
