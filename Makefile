@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The CPU build is the one tested; an unpinned torch pulls gigabytes of CUDA packages on Linux.
 TORCH ?= torch==2.13.0
-OUT ?= runs/demo
+OUT := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: demo test lint typecheck docs assets states vulkan clean
 
