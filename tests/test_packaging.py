@@ -120,7 +120,7 @@ def test_the_installed_wheel_works_without_the_checkout(dist: Path, tmp_path: Pa
     assert list(elsewhere.iterdir()) == []
 
 
-@pytest.mark.parametrize("script", ["make_states.py", "make_assets.py"])
+@pytest.mark.parametrize("script", ["make_states.py", "make_assets.py", "make_docs.py", "make_results.py"])
 def test_generated_files_are_what_their_script_makes(script: str, tmp_path: Path) -> None:
     run = python(str(ROOT / "scripts" / script), "--check", cwd=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
