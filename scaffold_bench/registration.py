@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import WrapperSpec
 
 from scaffold_bench.tasks import BUILTIN_TASKS
 from scaffold_bench.types import EPISODE_STEPS, ScaffoldProvider, TaskSpec
 
 if TYPE_CHECKING:
+    from scaffold_bench.envs.batched_env import BatchedScaffoldEnv
     from scaffold_bench.envs.scaffold_env import NumpyScaffoldEnv
     from scaffold_bench.envs.start_states import StartStates
     from scaffold_bench.tasks.base import Task
@@ -46,10 +46,10 @@ def register_task(task: type[Task]) -> None:
 def _register(env_id: str, reference: str | type[Task]) -> None:
     gym.register(
         env_id,
-        entry_point="scaffold_bench.registration:make_env",
+        entry_point="scaffold_bench.registration:make_bridged_env",
+        vector_entry_point="scaffold_bench.registration:make_vector_env",
         kwargs={"task": env_id},
         max_episode_steps=EPISODE_STEPS,
-        additional_wrappers=(WrapperSpec("ManiSkillBridge", "scaffold_bench.envs.bridge:ManiSkillBridge", {}),),
     )
     _tasks[env_id] = reference
 
@@ -103,10 +103,17 @@ def start_states(task: Task, split: str) -> StartStates | None:
     return generated_states(task, split)
 
 
+def make_bridged_env(task: str, **kwargs: Any) -> gym.Env[Any, Any]:
+    """What ``gym.make`` calls: :func:`make_env` behind the wrapper that ManiSkill's own wrappers look for."""
+    from scaffold_bench.envs.bridge import ManiSkillBridge
+
+    return ManiSkillBridge(make_env(task, **kwargs))
+
+
 def make_env(
     task: str, scaffolds: str | Path | ScaffoldProvider = "oracle", split: str = "train", **kwargs: Any
 ) -> NumpyScaffoldEnv:
-    """What ``gym.make`` calls.
+    """Make one environment without any wrapper.
 
     Args:
         task: id or short name.
@@ -120,3 +127,31 @@ def make_env(
     made = get_task(task)
     states = start_states(made, split)
     return NumpyScaffoldEnv(task=made, provider=resolve_provider(scaffolds), states=states, split=split, **kwargs)
+
+
+def make_vector_env(
+    task: str,
+    num_envs: int,
+    scaffolds: str | Path | ScaffoldProvider = "oracle",
+    split: str = "train",
+    max_episode_steps: int | None = EPISODE_STEPS,
+    **kwargs: Any,
+) -> BatchedScaffoldEnv:
+    """What ``gym.make_vec`` calls: all environments in this process, on the CPU.
+
+    Args:
+        task, scaffolds, split: as for :func:`make_env`.
+        num_envs: number of environments.
+        max_episode_steps: Gymnasium passes the spec's; an episode is as long as its plan, so no other is accepted.
+        kwargs: see :class:`scaffold_bench.envs.batched_env.BatchedScaffoldEnv`.
+    """
+    if max_episode_steps not in (None, EPISODE_STEPS):
+        raise ValueError(
+            f"an episode has {EPISODE_STEPS} steps, as its plan; got max_episode_steps={max_episode_steps}"
+        )
+    from scaffold_bench.envs.batched_env import BatchedScaffoldEnv
+    from scaffold_bench.scaffolds import resolve_provider
+
+    made = get_task(task)
+    provider, states = resolve_provider(scaffolds), start_states(made, split)
+    return BatchedScaffoldEnv(made, provider, num_envs, states=states, split=split, **kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,26 +13,25 @@ from gymnasium import spaces
 from mani_skill.envs.sapien_env import BaseEnv
 from mani_skill.sensors.camera import CameraConfig
 from mani_skill.utils import sapien_utils
-from mani_skill.utils.structs import Pose
-from mani_skill.utils.structs.types import DefaultMaterialsConfig, GPUMemoryConfig, SceneConfig, SimConfig
+from mani_skill.utils.structs.types import SimConfig
 
 from scaffold_bench.envs import mdp
-from scaffold_bench.envs.episodes import Episodes, check_plan, standstill
+from scaffold_bench.envs.episodes import Episodes, standstill
 from scaffold_bench.envs.hand import FloatingAllegro
 from scaffold_bench.envs.overlay import PlanOverlay
-from scaffold_bench.envs.scenes import build_counter, build_floor, light_scene
-from scaffold_bench.envs.simulation import CpuSimulation, GpuSimulation, renew_physics
-from scaffold_bench.envs.start_states import StartStates, check_start_options, choose_start
-from scaffold_bench.types import (
-    EPISODE_STEPS,
-    PrivilegedRequest,
-    Scaffold,
-    ScaffoldProvider,
-    ScaffoldRequest,
-    StartState,
+from scaffold_bench.envs.scenes import build_task, light_scene
+from scaffold_bench.envs.simulation import (
+    CONTROL_HZ,
+    CpuSimulation,
+    CpuWorld,
+    GpuSimulation,
+    place,
+    simulation_config,
 )
+from scaffold_bench.envs.source import EpisodeSource, resolve_offsets, resolve_threshold, seeds_of
+from scaffold_bench.envs.start_states import StartStates
+from scaffold_bench.types import EPISODE_STEPS, Scaffold, ScaffoldProvider, StartState
 
-SIM_HZ, CONTROL_HZ = 120, 60  # paper, Table 2
 RESET_OPTIONS = ("state", "trial", "start", "scaffold", "env_idx", "reconfigure", "reset_to_env_states")
 IMAGE_SIZE = 800
 """Side of rendered pictures, pixels (paper, Table 3)."""
@@ -112,16 +110,11 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     ) -> None:
         if render_mode is not None and render_mode not in self.SUPPORTED_RENDER_MODES:
             raise ValueError(f"render_mode must be one of {self.SUPPORTED_RENDER_MODES} or None, got {render_mode!r}")
-        offsets = tuple(frame_offsets) if isinstance(frame_offsets, Sequence) else ()
-        if not offsets or not all(type(offset) is int and 0 <= offset <= EPISODE_STEPS for offset in offsets):
-            raise ValueError(f"frame_offsets must be whole frames from 0 to {EPISODE_STEPS}, got {frame_offsets!r}")
         self.task = task
-        self.provider = provider
-        self.split = split
-        self._states = states
-        self._frame_offsets = offsets
-        self.observation_layout = mdp.observation_layout(len(task.spec.keypoints), len(offsets))
-        self._threshold = self._resolve_threshold(tracking_threshold)
+        self._source = EpisodeSource(task, provider, states, split)
+        self._frame_offsets = resolve_offsets(frame_offsets)
+        self._threshold = resolve_threshold(tracking_threshold, task.spec)
+        self.observation_layout = mdp.observation_layout(len(task.spec.keypoints), len(self._frame_offsets))
         self._show_plan = show_plan
         self._overlay: PlanOverlay | None = None
         self._generators: list[np.random.Generator] = []
@@ -152,24 +145,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     # -------------------------------------------------------------------------------------------- configuration
     @property
     def _default_sim_config(self) -> SimConfig:
-        envs = self.num_envs
-        return SimConfig(
-            sim_freq=SIM_HZ,
-            control_freq=CONTROL_HZ,
-            scene_config=SceneConfig(
-                contact_offset=0.01,  # (ours) objects and furniture; the hand's shapes have their own
-                bounce_threshold=2.0,
-                sleep_threshold=0.0,  # (ours) nothing falls asleep: PhysX' sleep counters outlive a reset
-                solver_position_iterations=8,
-                solver_velocity_iterations=0,
-            ),
-            default_materials_config=DefaultMaterialsConfig(1.0, 1.0, 0.0),
-            gpu_memory_config=GPUMemoryConfig(  # authors' code
-                max_rigid_contact_count=envs * max(2048, envs) * 8,
-                max_rigid_patch_count=envs * max(2048, envs) * 2,
-                found_lost_pairs_capacity=2**27,
-            ),
-        )
+        return simulation_config(self.num_envs)
 
     @property
     def _default_sensor_configs(self) -> list[CameraConfig]:
@@ -188,49 +164,30 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
 
     def set_tracking_threshold(self, threshold: float | str | None) -> None:
         """Set the termination threshold: metres, "task" for the task's epsilon_0, or None for no termination."""
-        self._threshold = self._episodes.threshold = self._resolve_threshold(threshold)
+        self._threshold = self._episodes.threshold = resolve_threshold(threshold, self.task.spec)
 
     def anneal_tracking_threshold(self, progress: float) -> None:
         """Set the threshold for a share of training done: epsilon_0 at 0, epsilon_0 / 2 at 1."""
         self.set_tracking_threshold(mdp.annealed_threshold(self.task.spec.tracking_threshold, progress))
-
-    def _resolve_threshold(self, threshold: float | str | None) -> float:
-        if threshold == "task":
-            return float(self.task.spec.tracking_threshold)
-        if threshold is None:
-            return math.inf
-        if isinstance(threshold, int | float | np.floating) and not isinstance(threshold, bool) and threshold > 0:
-            return float(threshold)
-        raise ValueError(f"tracking_threshold must be positive metres, 'task' or None, got {threshold!r}")
 
     # -------------------------------------------------------------------------------------------- scene
     def _load_agent(self, options: dict[str, Any]) -> None:
         super()._load_agent(options, sapien.Pose())
 
     def _load_scene(self, options: dict[str, Any]) -> None:
-        {"counter": build_counter, "floor": build_floor}[self.task.scene](self.scene)
-        self._built = self.task.build(self.scene)
-        for field, built in (("bodies", self._built.bodies), ("joints", self._built.joints)):
-            if disputed := set(getattr(self.task.spec, field)) ^ set(built):
-                raise ValueError(f"{self.task.spec.id}: build() and spec.{field} disagree about {sorted(disputed)}")
+        self._built = build_task(self.task, self.scene)
 
     def _load_lighting(self, options: dict[str, Any]) -> None:
         light_scene(self.scene, self.task.scene)
 
     def _after_reconfigure(self, options: dict[str, Any]) -> None:
-        bodies = [self._built.bodies[name] for name in self.task.spec.bodies]
-        joints = [self._built.joints[name] for name in self.task.spec.joints]
-        hand, tips = self.agent.robot, self.agent.tip_links
-        if self.gpu_sim_enabled:
-            self._simulation: Any = GpuSimulation(self.scene, hand, tips, bodies, joints)
-        else:
-            self._simulation = CpuSimulation(
-                self.scene.px,
-                hand._objs[0],
-                [tip._bodies[0] for tip in tips],
-                [body._bodies[0] for body in bodies],
-                [(articulation._objs[0], index) for articulation, index in joints],
-            )
+        spec = self.task.spec
+        self._world = None if self.gpu_sim_enabled else CpuWorld(self.scene, self.agent, self._built, spec)
+        self._simulation: CpuSimulation | GpuSimulation = (
+            GpuSimulation(self.scene, self.agent, self._built, spec)
+            if self._world is None
+            else CpuSimulation([self._world])
+        )
         limits = self.agent.joint_limits()
         self._episodes = Episodes(self.task, limits, self.num_envs, self._frame_offsets, self.device)
         self._episodes.threshold = self._threshold
@@ -256,9 +213,23 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         Raises:
             ValueError: the split is "fresh", which has none.
         """
-        if self._states is None:
+        if self._source.states is None:
             raise ValueError('split="fresh" has no frozen start states')
-        return self._states
+        return self._source.states
+
+    @property
+    def split(self) -> str:
+        """Whose start states: "train", "eval" or "fresh"."""
+        return self._source.split
+
+    @property
+    def provider(self) -> ScaffoldProvider:
+        """Who makes the plans."""
+        return self._source.provider
+
+    @provider.setter
+    def provider(self, provider: ScaffoldProvider) -> None:
+        self._source.provider = provider
 
     def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
@@ -278,9 +249,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         options = dict(options or {})
         if unknown := set(options) - set(RESET_OPTIONS):
             raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")
-        if options.get("scaffold") is not None:
-            check_plan(options["scaffold"], self.task.spec)
-        check_start_options(self.task, self._states, options)
+        self._source.check(options)
         if options.get("env_idx") is not None:
             options["env_idx"] = torch.as_tensor(options["env_idx"], device=self.device)
         self._seed_generators(seed)
@@ -293,24 +262,19 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             if not self._generators:
                 self._generators = [np.random.default_rng() for _ in range(self.num_envs)]
             return
-        seeds = list(seed) if isinstance(seed, list | tuple | np.ndarray) else [int(seed)]
-        if len(seeds) == 1 and self.num_envs > 1:
-            children = np.random.SeedSequence(seeds[0]).spawn(self.num_envs)
-            self._generators = [np.random.default_rng(child) for child in children]
-        elif len(seeds) == self.num_envs:
-            self._generators = [np.random.default_rng(one) for one in seeds]
-        else:
-            raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} environments")
+        self._generators = [np.random.default_rng(one) for one in seeds_of(seed, self.num_envs)]
 
     def _initialize_episode(self, env_idx: torch.Tensor, options: dict[str, Any]) -> None:
         envs = env_idx.tolist()
-        chosen = [choose_start(self.task, self._states, self._generators[env], options) for env in envs]
-        injected = options.get("scaffold")
-        plans = [self._plan(start, index) if injected is None else injected for start, index in chosen]
+        chosen = [self._source.start(self._generators[env], options) for env in envs]
+        if self._ready:
+            plans = [self._source.plan(start, index, options) for start, index in chosen]
+        else:  # ManiSkill resets once while an environment is being made; nobody plans for that
+            plans = [standstill(self.task.spec, start) for start, _ in chosen]
         for env, (start, _) in zip(envs, chosen, strict=True):
             self._start_states[env] = start
         self._renew_physics()
-        self._place([start for start, _ in chosen])
+        place(self._built, self.agent, [start for start, _ in chosen])
         if self.gpu_sim_enabled:
             self.scene._gpu_apply_all()
             self.scene.px.gpu_update_articulation_kinematics()
@@ -318,54 +282,11 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self._episodes.begin(env_idx.to(self.device), plans, self._simulation.read())
         self._simulation.apply_targets(self._episodes.joint_targets())
 
-    def _place(self, starts: Sequence[StartState]) -> None:
-        """Put objects and hand where the start states say (ManiSkill's reset mask picks the environments)."""
-
-        def stacked(rows: Sequence[Any]) -> torch.Tensor:
-            return torch.as_tensor(np.asarray(rows), dtype=torch.float32, device=self.device)
-
-        for name, built in self._built.objects.items():
-            poses = Pose.create(stacked([start.objects[name] for start in starts]))
-            built.set_pose(poses)
-            if hasattr(built, "set_qpos"):
-                joints = {
-                    index: joint for joint, (articulation, index) in self._built.joints.items() if articulation is built
-                }
-                qpos = [
-                    [start.joints.get(joints.get(index, ""), 0.0) for index in range(built.max_dof)] for start in starts
-                ]
-                built.set_qpos(stacked(qpos))
-        self.agent.robot.set_qpos(self.agent.open_joints(stacked([start.wrist for start in starts])))
-
     def _renew_physics(self) -> None:
-        if self.gpu_sim_enabled:
-            return
-        renew_physics(self.scene)
-        self._simulation.system = self.scene.px
-        if self._viewer is not None:
-            self._viewer.set_scene(self.scene.sub_scenes[0])
-
-    def _plan(self, start: StartState, state: int | None) -> Scaffold:
-        if not self._ready:
-            return standstill(
-                self.task.spec, start
-            )  # ManiSkill resets once while it is being made; nobody plans for that
-        return self.provider.plan(self._request(start, state))
-
-    def _request(self, start: StartState, state: int | None) -> ScaffoldRequest:
-        spec = self.task.spec
-        common: dict[str, Any] = dict(
-            task=spec.name,
-            instruction=spec.instruction,
-            keypoint_names=spec.keypoints,
-            wrist=np.array(start.wrist),
-            state=state,
-            split=self.split,
-            bodies=spec.bodies,
-        )
-        if not self.provider.privileged:
-            return ScaffoldRequest(**common)
-        return PrivilegedRequest(**common, start=start, reference=self.task.reference_waypoints(start))
+        if self._world is not None:
+            self._world.renew_physics()
+            if self._viewer is not None:
+                self._viewer.set_scene(self.scene.sub_scenes[0])
 
     # -------------------------------------------------------------------------------------------- step
     def _check_action(self, action: Any) -> torch.Tensor:

@@ -40,6 +40,20 @@ def build_floor(scene: Any) -> None:
     _add_backdrop(scene, (WALL_BEHIND_FURNITURE_X + 2.5, 0, -0.009), (5, 8, 0.02), _BOARDS)
 
 
+def build_task(task: Any, scene: Any) -> Any:
+    """Build the place and the task's objects in a ManiSkill scene; return what the task built.
+
+    Raises:
+        ValueError: the task built other bodies or joints than its spec names.
+    """
+    {"counter": build_counter, "floor": build_floor}[task.scene](scene)
+    made = task.build(scene)
+    for field, parts in (("bodies", made.bodies), ("joints", made.joints)):
+        if disputed := set(getattr(task.spec, field)) ^ set(parts):
+            raise ValueError(f"{task.spec.id}: build() and spec.{field} disagree about {sorted(disputed)}")
+    return made
+
+
 def _add_backdrop(
     scene: Any, centre: Sequence[float], size: Sequence[float], color: tuple[float, float, float]
 ) -> None:

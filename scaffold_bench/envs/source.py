@@ -1,0 +1,111 @@
+"""Where episodes come from: a start state of the split and a plan for it; and the settings all environments share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from scaffold_bench.envs.episodes import check_plan
+from scaffold_bench.envs.start_states import StartStates, check_start_options, choose_start
+from scaffold_bench.types import (
+    EPISODE_STEPS,
+    PrivilegedRequest,
+    Scaffold,
+    ScaffoldProvider,
+    ScaffoldRequest,
+    StartState,
+    TaskSpec,
+)
+
+
+class EpisodeSource:
+    """Draws start states and asks a provider for their plans.
+
+    Args:
+        task: the task object. provider: makes the plans.
+        states: the frozen start states of the split, or None to draw fresh ones.
+        split: "train", "eval" or "fresh"; told to the provider.
+    """
+
+    def __init__(self, task: Any, provider: ScaffoldProvider, states: StartStates | None, split: str) -> None:
+        self.task, self.provider, self.states, self.split = task, provider, states, split
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that give no usable start state or plan.
+
+        Raises:
+            ValueError: names the option. InvalidScaffoldError: the plan does not fit the task.
+        """
+        if options.get("scaffold") is not None:
+            check_plan(options["scaffold"], self.task.spec)
+        check_start_options(self.task, self.states, options)
+
+    def start(self, rng: np.random.Generator, options: Mapping[str, Any]) -> tuple[StartState, int | None]:
+        """A start state, and its index in the frozen set if it comes from there."""
+        return choose_start(self.task, self.states, rng, options)
+
+    def plan(self, start: StartState, state: int | None, options: Mapping[str, Any]) -> Scaffold:
+        """The injected plan, or the provider's for that start state."""
+        injected: Scaffold | None = options.get("scaffold")
+        return self.provider.plan(self._request(start, state)) if injected is None else injected
+
+    def _request(self, start: StartState, state: int | None) -> ScaffoldRequest:
+        spec: TaskSpec = self.task.spec
+        common: dict[str, Any] = dict(
+            task=spec.name,
+            instruction=spec.instruction,
+            keypoint_names=spec.keypoints,
+            wrist=np.array(start.wrist),
+            state=state,
+            split=self.split,
+            bodies=spec.bodies,
+        )
+        if not self.provider.privileged:
+            return ScaffoldRequest(**common)
+        return PrivilegedRequest(**common, start=start, reference=self.task.reference_waypoints(start))
+
+
+def resolve_threshold(threshold: float | str | None, spec: TaskSpec) -> float:
+    """The termination threshold in metres for "task" (epsilon_0), None (``inf``: never) or a number.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if threshold == "task":
+        return float(spec.tracking_threshold)
+    if threshold is None:
+        return math.inf
+    if isinstance(threshold, int | float | np.floating) and not isinstance(threshold, bool) and threshold > 0:
+        return float(threshold)
+    raise ValueError(f"tracking_threshold must be positive metres, 'task' or None, got {threshold!r}")
+
+
+def resolve_offsets(frame_offsets: Any) -> tuple[int, ...]:
+    """The future plan frames in the observation.
+
+    Raises:
+        ValueError: not a sequence of whole frames within the episode.
+    """
+    offsets = tuple(frame_offsets) if isinstance(frame_offsets, Sequence) else ()
+    if not offsets or not all(type(offset) is int and 0 <= offset <= EPISODE_STEPS for offset in offsets):
+        raise ValueError(f"frame_offsets must be whole frames from 0 to {EPISODE_STEPS}, got {frame_offsets!r}")
+    return offsets
+
+
+def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:
+    """One seed per environment: those given, or ``seed``, ``seed + 1``, ... as Gymnasium's vector environments do.
+
+    Raises:
+        ValueError: another number of seeds than environments.
+    """
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + index for index in range(count)]
+    seeds = [int(one) for one in seed]
+    if len(seeds) == 1:
+        return seeds_of(seeds[0], count)
+    if len(seeds) != count:
+        raise ValueError(f"got {len(seeds)} seeds for {count} environments")
+    return seeds
