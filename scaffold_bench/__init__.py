@@ -19,7 +19,15 @@ from scaffold_bench.version import __version__
 if TYPE_CHECKING:
     from scaffold_bench.evaluation import Policy, Results, evaluate
     from scaffold_bench.registration import register_task, task_names, task_spec
-    from scaffold_bench.scaffolds import OracleProvider, RecordedProvider, load_scaffolds, save_scaffolds
+    from scaffold_bench.scaffolds import (
+        OracleProvider,
+        RecordedProvider,
+        ScaffoldEntry,
+        failed_scaffold,
+        load_scaffolds,
+        save_scaffolds,
+        scaffold_from_waypoints,
+    )
     from scaffold_bench.types import InvalidScaffoldError, Scaffold, ScaffoldRequest, StartState, TaskSpec, Waypoints
 
 _PUBLIC = {
@@ -33,6 +41,9 @@ _PUBLIC = {
     "RecordedProvider": "scaffolds",
     "load_scaffolds": "scaffolds",
     "save_scaffolds": "scaffolds",
+    "ScaffoldEntry": "scaffolds",
+    "failed_scaffold": "scaffolds",
+    "scaffold_from_waypoints": "scaffolds",
     "InvalidScaffoldError": "types",
     "Scaffold": "types",
     "ScaffoldRequest": "types",
@@ -48,15 +59,18 @@ __all__ = [
     "RecordedProvider",
     "Results",
     "Scaffold",
+    "ScaffoldEntry",
     "ScaffoldRequest",
     "StartState",
     "TaskSpec",
     "Waypoints",
     "__version__",
     "evaluate",
+    "failed_scaffold",
     "load_scaffolds",
     "register_task",
     "save_scaffolds",
+    "scaffold_from_waypoints",
     "task_names",
     "task_spec",
 ]
@@ -68,6 +82,10 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _register() -> None:

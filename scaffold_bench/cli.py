@@ -41,12 +41,12 @@ def tasks() -> None:
     from scaffold_bench.registration import task_names, task_spec
 
     table = Table(title="Tasks")
-    for column in ("name", "id", "instruction", "keypoints", "success", "ε₀"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("name", "id", "ε₀"))
+    for column in ("name", "id", "solved when", "ε₀"):
+        table.add_column(column, no_wrap=column != "solved when")
     for name in task_names():
         spec = task_spec(name)
         threshold = f"{100 * spec.tracking_threshold:.0f} cm"
-        table.add_row(name, spec.id, spec.instruction, ", ".join(spec.keypoints), spec.success, threshold)
+        table.add_row(name, spec.id, spec.success, threshold)
     console.print(table)
 
 
@@ -177,10 +177,21 @@ def view(
     console.print(f"picture: {target}", soft_wrap=True)
 
 
+def _raised_by_us(error: BaseException) -> bool:
+    """Whether an error comes from this package rather than, say, from a user's policy."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is None or Path(trace.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
+
+
 def main() -> None:
     """Entry point: known errors end in one sentence and exit code 2."""
     from scaffold_bench.evaluation.records import EvaluationError
 
+    if sys.argv[1:] == ["--version"]:
+        console.print(__version__, highlight=False)
+        return
     try:
         app.cli(prog="scaffold-bench", description="A benchmark for plan-conditioned dexterous manipulation.")
     except KeyboardInterrupt:
@@ -192,7 +203,8 @@ def main() -> None:
     except (ValueError, TypeError, LookupError, OSError, RuntimeError, EvaluationError) as error:
         if os.environ.get("SCAFFOLD_BENCH_DEBUG"):
             raise
-        errors.print(f"scaffold-bench: {error}", style="red", soft_wrap=True, markup=False, highlight=False)
+        hint = "" if _raised_by_us(error) else " (SCAFFOLD_BENCH_DEBUG=1 shows where)"
+        errors.print(f"scaffold-bench: {error}{hint}", style="red", soft_wrap=True, markup=False, highlight=False)
         raise SystemExit(2) from None
 
 

@@ -74,7 +74,7 @@ def get_task(name: str) -> Task:
     if reference is None:
         by_name = {get_task(env_id).spec.name: env_id for env_id in _tasks}
         if name not in by_name:
-            nearest = difflib.get_close_matches(name, [*by_name, *_tasks], n=1, cutoff=0.3)
+            nearest = difflib.get_close_matches(name, [*by_name, *_tasks], n=1, cutoff=0.5)
             hint = f"did you mean {nearest[0]!r}? " if nearest else ""
             raise ValueError(f"there is no task {name!r}; {hint}The tasks are {', '.join(by_name)}")
         return get_task(by_name[name])

@@ -41,6 +41,11 @@ MAX_WRIST_STEP = 0.10
 """Largest credible wrist move between two frames, metres (ours): 6 m/s."""
 MAX_WRIST_TURN = 0.5
 """Largest credible wrist turn per Euler axis between two frames, radians (ours): 30 rad/s."""
+MAX_START_GAP, MAX_START_TURN = 0.5, 1.2
+"""Largest credible gap between a plan's first wrist and the hand, metres and radians per angle (ours): a plan recorded
+for another start state of the task passes, one in other units or axes does not."""
+MAX_KEYPOINT_REACH = 1.5
+"""Largest credible distance of a keypoint from the origin of the body it sits on, metres (ours): a fridge's height."""
 MAX_REASON_LENGTH = 2000
 """Characters kept of the reason why a plan could not be made."""
 WORKSPACE = 5.0
@@ -205,7 +210,11 @@ class Scaffold:
         attachments = tuple(self.attachments) if isinstance(self.attachments, list | tuple) else ()
         if not attachments or not all(isinstance(name, str) and name for name in attachments):
             raise InvalidScaffoldError("attachments", "must name a body (or 'world') for every keypoint")
-        for key, value in dict(self.provenance).items():
+        provenance = {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in (self.provenance or {}).items()
+        }
+        for key, value in provenance.items():
             if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
                 raise InvalidScaffoldError("provenance", f"{key!r} is neither text nor a finite number")
         object.__setattr__(self, "reason", self.reason[:MAX_REASON_LENGTH])
@@ -215,7 +224,7 @@ class Scaffold:
         object.__setattr__(self, "attachments", attachments)
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "wrist", wrist)
-        object.__setattr__(self, "provenance", dict(self.provenance))
+        object.__setattr__(self, "provenance", provenance)
         for name, positions in (("keypoints", keypoints), ("wrist", wrist[:, None, :3])):
             if float(np.abs(positions).max()) > WORKSPACE:
                 raise InvalidScaffoldError(name, f"leaves the workspace of {WORKSPACE} m around the origin")

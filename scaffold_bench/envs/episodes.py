@@ -18,6 +18,9 @@ from scaffold_bench.control import JointLimits, denormalize, joint_targets, norm
 from scaffold_bench.envs import mdp
 from scaffold_bench.types import (
     EPISODE_STEPS,
+    MAX_KEYPOINT_REACH,
+    MAX_START_GAP,
+    MAX_START_TURN,
     WORLD,
     WRIST_DIM,
     InvalidScaffoldError,
@@ -54,7 +57,9 @@ def check_plan(plan: Any, spec: TaskSpec) -> Scaffold:
         InvalidScaffoldError: it is no plan, or one for other keypoints or bodies.
     """
     if not isinstance(plan, Scaffold):
-        raise InvalidScaffoldError("type", f"is {type(plan).__name__}, expected a Scaffold")
+        raise InvalidScaffoldError(
+            "type", f"is {type(plan).__name__}, expected a Scaffold; scaffold_from_waypoints makes one from waypoints"
+        )
     if plan.task != spec.name:
         raise InvalidScaffoldError("task", f"is {plan.task!r}, this environment's task is {spec.name!r}")
     if plan.num_keypoints != len(spec.keypoints):
@@ -63,7 +68,7 @@ def check_plan(plan: Any, spec: TaskSpec) -> Scaffold:
         )
     if unknown := set(plan.attachments) - {*spec.bodies, WORLD}:
         raise InvalidScaffoldError(
-            "attachments", f"names {sorted(unknown)}; {spec.name} has {', '.join((*spec.bodies, WORLD))}"
+            "attachments", f"names {sorted(unknown)}; the bodies of {spec.name} are {', '.join((*spec.bodies, WORLD))}"
         )
     return plan
 
@@ -146,9 +151,30 @@ class Episodes:
         initial = self.plan_keypoints[rows, 0]
         self._initial_keypoints[rows] = initial
         self._keypoint_offsets[rows] = mdp.attach_keypoints(reading.body_poses[rows], self._attached_to[rows], initial)
+        for row, plan in zip(rows.tolist(), plans, strict=True):
+            if plan.valid:
+                self._check_beginning(row, reading)
         self.look(reading)
         for name, value in self.task.initial_memory(self._state).items():
             self._memory.setdefault(name, value.clone())[rows] = value[rows]
+
+    def _check_beginning(self, row: int, reading: SimulationReading) -> None:
+        """Refuse a plan that begins where neither the hand nor its keypoints' bodies can be."""
+        gap = (self._plan_wrist[row, 0] - reading.joint_position[row, :WRIST_DIM]).abs()
+        if float(gap[:3].norm()) > MAX_START_GAP or float(gap[3:].max()) > MAX_START_TURN:
+            raise InvalidScaffoldError(
+                "wrist",
+                f"begins {float(gap[:3].norm()):.2f} m and {float(gap[3:].max()):.2f} rad from the hand, more than "
+                f"{MAX_START_GAP} m or {MAX_START_TURN} rad",
+            )
+        attached = self._attached_to[row]
+        reach = (self.plan_keypoints[row, 0] - reading.body_poses[row, attached, :3]).norm(dim=1)
+        for name, body, distance in zip(self.task.spec.keypoints, attached.tolist(), reach.tolist(), strict=True):
+            if body < len(self.task.spec.bodies) and distance > MAX_KEYPOINT_REACH:
+                raise InvalidScaffoldError(
+                    "keypoints",
+                    f"puts {name!r} {distance:.2f} m from {self.task.spec.bodies[body]!r}, the body it is attached to",
+                )
 
     def look(self, reading: SimulationReading) -> None:
         """Take in a reading without counting it as a step."""

@@ -111,6 +111,13 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         if render_mode is not None and render_mode not in self.SUPPORTED_RENDER_MODES:
             raise ValueError(f"render_mode must be one of {self.SUPPORTED_RENDER_MODES} or None, got {render_mode!r}")
         self.task = task
+        if (
+            str(kwargs.get("sim_backend", "")).startswith(("physx_cuda", "cuda", "gpu"))
+            and not torch.cuda.is_available()
+        ):
+            raise RuntimeError(
+                f"sim_backend={kwargs['sim_backend']!r} needs a CUDA GPU and torch sees none; leave it out for the CPU"
+            )
         self._source = EpisodeSource(task, provider, states, split)
         self._frame_offsets = resolve_offsets(frame_offsets)
         self._threshold = resolve_threshold(tracking_threshold, task.spec)
@@ -246,6 +253,8 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             ValueError: an unknown option, a state that does not exist.
             InvalidScaffoldError: an injected plan that does not fit the task.
         """
+        if self.scene is None and self._ready:
+            raise RuntimeError("this environment is closed; make a new one")
         options = dict(options or {})
         if unknown := set(options) - set(RESET_OPTIONS):
             raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")

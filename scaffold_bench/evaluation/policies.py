@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -110,15 +112,29 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
             raise ValueError(f"cannot load the policy {policy!r}: {error}") from error
     if isinstance(made, type) or not hasattr(made, "act"):
         if not callable(made):
-            raise ValueError(f"{policy!r} is not a policy: it has no act(observation)")
+            raise ValueError(f"{policy!r} is not a policy: it needs reset(self, episode) and act(self, observation)")
         try:
             made = made()
         except TypeError as error:
             raise ValueError(f"cannot make the policy {policy_name(policy)!r} without arguments: {error}") from error
     for method in ("reset", "act"):
         if not callable(getattr(made, method, None)):
-            raise ValueError(f"{policy!r} is not a policy: it has no {method}(...)")
+            raise ValueError(
+                f"{policy!r} is not a policy: it has no {method}; it needs reset(self, episode) and "
+                "act(self, observation)"
+            )
     return made  # type: ignore[no-any-return]
+
+
+def policy_source(policy: Any) -> str | None:
+    """Hash of the file a policy's class is written in; None for the package's own policies, which have its version."""
+    if isinstance(policy, str) and policy in POLICIES:
+        return None
+    try:
+        file = inspect.getsourcefile(type(make_policy(policy)))
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
+    except (TypeError, OSError):
+        return None
 
 
 def policy_name(policy: Any) -> str:

@@ -23,6 +23,7 @@ _FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
 _PACKAGES = ("scaffold-bench", "mani_skill", "sapien", "gymnasium", "numpy", "torch")
 _IDENTITY = (
     "policy",
+    "policy_source",
     "tasks",
     "scaffolds",
     "plans",

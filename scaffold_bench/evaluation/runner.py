@@ -20,14 +20,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from scaffold_bench.evaluation import records as files
-from scaffold_bench.evaluation.policies import Policy, make_policy, policy_name
+from scaffold_bench.evaluation.policies import Policy, make_policy, policy_name, policy_source
 from scaffold_bench.evaluation.protocol import preset as named_preset
 from scaffold_bench.evaluation.records import EvaluationError
 from scaffold_bench.evaluation.rollout import run_episode
 from scaffold_bench.metrics import summarize
 from scaffold_bench.registration import get_task, make_env, start_states, task_names
-from scaffold_bench.scaffolds import resolve_provider
-from scaffold_bench.types import EpisodeRecord
+from scaffold_bench.scaffolds import RecordedProvider, resolve_provider
+from scaffold_bench.types import EpisodeRecord, ScaffoldProvider
 
 BACKEND = "physx_cpu"
 EPISODES_PER_JOB = 10
@@ -80,7 +80,7 @@ def evaluate(
     states: int | None = None,
     trials: int | None = None,
     split: str = "eval",
-    scaffolds: str = "oracle",
+    scaffolds: str | Path | ScaffoldProvider = "oracle",
     out: str | Path | None = None,
     workers: int = 1,
     progress: bool = False,
@@ -93,7 +93,7 @@ def evaluate(
         preset: "quick" (20 states x 1 trial) or "full" (100 x 20, the paper's protocol).
         states, trials: override the preset's numbers; states are taken from the first on.
         split: "eval" (novel states) or "train".
-        scaffolds: "oracle" or the path of a plan file.
+        scaffolds: "oracle", the path of a plan file, or a provider object (with one worker).
         out: folder for ``records.jsonl``, ``manifest.json`` and ``summary.json``; an interrupted evaluation in the
             same folder is resumed. None keeps everything in memory.
         workers: processes. The records are the same for any number.
@@ -114,16 +114,19 @@ def evaluate(
         raise ValueError("there are no tasks to evaluate")
     if split not in ("eval", "train"):
         raise ValueError(f"split must be 'eval' or 'train', got {split!r}")
-    resolve_provider(scaffolds)
+    provider = resolve_provider(scaffolds)
+    if workers > 1 and not isinstance(scaffolds, str | Path):
+        raise ValueError("several workers need scaffolds given as 'oracle' or as the path of a plan file")
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     if workers > 1 and not isinstance(policy, str | type):
         raise ValueError("several workers need a policy given by name, as 'module:Class' or as a class")
     identity = {
         "policy": policy_name(policy),
+        "policy_source": policy_source(policy),
         "tasks": [get_task(name).spec.id for name in names],
-        "scaffolds": str(scaffolds),
-        "plans": _file_hash(Path(scaffolds)) if Path(scaffolds).is_file() else None,
+        "scaffolds": str(scaffolds) if isinstance(scaffolds, str | Path) else policy_name(scaffolds),
+        "plans": _file_hash(provider.path) if isinstance(provider, RecordedProvider) else None,
         "split": split,
         "states": chosen.states,
         "trials": chosen.trials,
@@ -199,11 +202,11 @@ class _Job:
     task: str
     episodes: list[tuple[int, int]]
     policy: Any
-    scaffolds: str
+    scaffolds: Any
     split: str
 
 
-def _jobs(todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: str, split: str) -> list[_Job]:
+def _jobs(todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: Any, split: str) -> list[_Job]:
     jobs = []
     for task, keys in itertools.groupby(todo, key=lambda key: key[0]):
         episodes = [(state, trial) for _, state, trial in keys]
@@ -214,7 +217,7 @@ def _jobs(todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: str, spl
     return jobs
 
 
-_worker_envs: dict[tuple[str, str, str], Any] = {}
+_worker_envs: dict[tuple[Any, ...], Any] = {}
 
 
 def _run_job(job: _Job) -> Iterator[EpisodeRecord]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scaffold_bench.scaffolds.oracle import OracleProvider, scaffold_from_waypoints
+from scaffold_bench.scaffolds.oracle import OracleProvider, failed_scaffold, scaffold_from_waypoints
 from scaffold_bench.scaffolds.recorded import RecordedProvider
 from scaffold_bench.scaffolds.storage import ScaffoldEntry, ScaffoldFile, load_scaffolds, save_scaffolds
 from scaffold_bench.types import ScaffoldProvider
@@ -24,6 +24,10 @@ def resolve_provider(scaffolds: str | Path | ScaffoldProvider) -> ScaffoldProvid
         if not Path(scaffolds).is_file():
             raise ValueError(f"scaffolds={str(scaffolds)!r} is neither 'oracle' nor an existing plan file")
         return RecordedProvider(scaffolds)
+    if isinstance(scaffolds, type):
+        raise TypeError(
+            f"scaffolds must be a provider object, got the class {scaffolds.__name__}; make one: {scaffolds.__name__}()"
+        )
     if callable(getattr(scaffolds, "plan", None)) and hasattr(scaffolds, "privileged"):
         return scaffolds
     raise TypeError(
@@ -37,6 +41,7 @@ __all__ = [
     "RecordedProvider",
     "ScaffoldEntry",
     "ScaffoldFile",
+    "failed_scaffold",
     "load_scaffolds",
     "resolve_provider",
     "save_scaffolds",

@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from scaffold_bench.control import interpolate
-from scaffold_bench.types import PLAN_WAYPOINTS, InvalidScaffoldError, PrivilegedRequest, Scaffold, Waypoints
+from scaffold_bench.types import (
+    EPISODE_STEPS,
+    PLAN_WAYPOINTS,
+    WORLD,
+    InvalidScaffoldError,
+    PrivilegedRequest,
+    Scaffold,
+    ScaffoldRequest,
+    Waypoints,
+)
 
 
 def _rounded(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -67,6 +76,26 @@ def scaffold_from_waypoints(
         valid=valid,
         reason=reason,
         waypoints=coarse,
+    )
+
+
+def failed_scaffold(
+    request: ScaffoldRequest, reason: str, provenance: Mapping[str, str | int | float | bool] | None = None
+) -> Scaffold:
+    """What a provider returns when it could not make a plan: the hand stays, the episode counts as failed by its plan.
+
+    Args:
+        request: what was asked for. reason: why there is no plan.
+    """
+    frames, count = EPISODE_STEPS + 1, len(request.keypoint_names)
+    return Scaffold(
+        task=request.task,
+        keypoints=np.zeros((frames, count, 3), np.float32),
+        wrist=np.tile(np.asarray(request.wrist, np.float32), (frames, 1)),
+        attachments=(WORLD,) * count,
+        provenance=provenance or {},
+        valid=False,
+        reason=reason,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scaffold_bench.scaffolds.storage import load_scaffolds
-from scaffold_bench.types import Scaffold, ScaffoldRequest
+from scaffold_bench.types import InvalidScaffoldError, Scaffold, ScaffoldRequest
 
 
 class RecordedProvider:
@@ -28,6 +28,9 @@ class RecordedProvider:
             for row, entry in enumerate(self._file.entries)
             if entry.state is not None
         }
+
+        if len(self._rows) < sum(entry.state is not None for entry in self._file.entries):
+            raise InvalidScaffoldError(self.path.name, "has two plans for the same task, split and state")
 
     def plan(self, request: ScaffoldRequest) -> Scaffold:
         """The plan recorded for the request's task, split and state.

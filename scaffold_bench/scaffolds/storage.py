@@ -74,6 +74,12 @@ class ScaffoldEntry:
     split: str
     state: int | None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.scaffold, Scaffold):
+            raise InvalidScaffoldError("scaffold", f"is {type(self.scaffold).__name__}, expected a Scaffold")
+        if self.state is not None and (isinstance(self.state, bool) or int(self.state) != self.state or self.state < 0):
+            raise InvalidScaffoldError("state", f"is {self.state!r}, expected an index or None")
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -98,6 +104,10 @@ class ScaffoldFile(Sequence[Scaffold]):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def with_states(self) -> list[ScaffoldEntry]:
+        """Every plan with the state it was made for, ready for :func:`save_scaffolds`."""
+        return [ScaffoldEntry(plan, row.split, row.state) for plan, row in zip(self, self.entries, strict=True)]
 
     def __iter__(self) -> Iterator[Scaffold]:
         return (self[row] for row in range(len(self)))
@@ -129,9 +139,20 @@ def _coarse(scaffold: Scaffold) -> Waypoints:
 def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
     """Write plans to a file; an existing file is replaced in one step.
 
+    Args:
+        path: the ``.npz`` file.
+        entries: each plan with the split and the state it was made for, e.g.
+            ``[ScaffoldEntry(env.unwrapped.scaffold, "eval", 3)]``.
+
     Raises:
+        InvalidScaffoldError: something else than entries.
         OSError: the file cannot be written.
     """
+    for entry in entries:
+        if not isinstance(entry, ScaffoldEntry):
+            raise InvalidScaffoldError(
+                "entries", f"holds {type(entry).__name__}, expected ScaffoldEntry(plan, split, state)"
+            )
     groups: dict[tuple[Any, ...], int] = {}
     arrays: list[dict[str, list[FloatArray]]] = []
     plans = []

@@ -22,7 +22,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from scipy.spatial.transform import Rotation
 
-from scaffold_bench import OracleProvider, save_scaffolds
+from scaffold_bench import OracleProvider, Waypoints, failed_scaffold, save_scaffolds, scaffold_from_waypoints
 from scaffold_bench.envs import mdp
 from scaffold_bench.envs.start_states import FOLDER, StartStateError, frozen_states
 from scaffold_bench.registration import get_task, task_ids, task_names, task_spec
@@ -887,7 +887,7 @@ def other_plan(env: Any, change: str) -> Any:
     [
         ("one keypoint", "keypoints", r"has K = 1, hammer needs 2: \('handle', 'head'\)"),
         ("other task", "task", "is 'apple', this environment's task is 'hammer'"),
-        ("unknown body", "attachments", r"names \['anvil'\]; hammer has hammer, world"),
+        ("unknown body", "attachments", r"names \['anvil'\]; the bodies of hammer are hammer, world"),
         ("no plan", "type", "is dict, expected a Scaffold"),
     ],
 )
@@ -981,3 +981,57 @@ def test_a_thing_that_cannot_plan_is_refused() -> None:
 
 def test_tasks_know_themselves_by_id_and_name() -> None:
     assert [get_task(name).spec.id for name in task_names()] == list(IDS)
+
+
+class Shifted:
+    """A planner that begins its plan in the wrong place."""
+
+    privileged = True
+
+    def __init__(self, wrist: float = 0.0, keypoints: float = 0.0) -> None:
+        self.wrist, self.keypoints = wrist, keypoints
+
+    def plan(self, request: Any) -> Scaffold:
+        coarse = request.reference(20)
+        moved = Waypoints(coarse.keypoints + self.keypoints, coarse.wrist + self.wrist, coarse.attachments)
+        return scaffold_from_waypoints(request.task, moved, {})
+
+
+@pytest.mark.parametrize(
+    ("planner", "told"),
+    [
+        (Shifted(wrist=0.5), "wrist: begins 0.87 m and 0.50 rad from the hand, more than 0.5 m or 1.2 rad"),
+        (Shifted(keypoints=1.0), r"keypoints: puts 'handle' 1.73 m from 'hammer', the body it is attached to"),
+    ],
+    ids=["wrist", "keypoints"],
+)
+def test_a_plan_that_begins_elsewhere_is_refused(fresh: Callable[..., Any], planner: Any, told: str) -> None:
+    env = fresh(HAMMER, split="eval", scaffolds=planner)
+    with pytest.raises(InvalidScaffoldError, match=told):
+        env.reset(seed=0, options={"state": 0})
+    near = fresh(HAMMER, split="eval", scaffolds=Shifted(wrist=0.1, keypoints=0.05))
+    near.reset(seed=0, options={"state": 0})
+
+
+def test_a_planner_may_say_that_it_has_no_plan(fresh: Callable[..., Any]) -> None:
+    class Helpless:
+        privileged = False
+
+        def plan(self, request: Any) -> Scaffold:
+            return failed_scaffold(request, "saw nothing")
+
+    env = fresh(HAMMER, split="eval", scaffolds=Helpless())
+    _, info = env.reset(seed=0, options={"state": 0})
+    assert not info["plan_valid"]
+    assert env.unwrapped.scaffold.reason == "saw nothing"
+
+
+def test_a_closed_environment_and_a_missing_gpu_are_told_in_one_sentence() -> None:
+    env = gym.make(HAMMER)
+    env.reset(seed=0)
+    env.close()
+    with pytest.raises(RuntimeError, match="is closed; make a new one"):
+        env.unwrapped.reset(seed=0)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="needs a CUDA GPU and torch sees none"):
+            gym.make(HAMMER, sim_backend="physx_cuda")

@@ -488,3 +488,23 @@ def test_a_plan_file_changed_under_its_name_is_another_evaluation(tmp_path: Path
             evaluate("plan-only", ["drawer"], states=1, scaffolds=str(plans), out=out)
     with pytest.raises(EvaluationError, match=r"different plans"):
         evaluate("plan-only", ["drawer"], states=1, scaffolds=str(plans), out=out)
+
+
+def test_an_edited_policy_is_another_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    code = "import numpy as np\nclass P:\n def reset(self, e): pass\n def act(self, o): return np.full(7, {})\n"
+    source = tmp_path / "edited_policy.py"
+    source.write_text(code.format(0.0))
+    evaluate("edited_policy:P", ["drawer"], states=1, out=tmp_path / "run")
+    source.write_text(code.format(0.5))
+    with pytest.raises(EvaluationError, match="different policy_source"):
+        evaluate("edited_policy:P", ["drawer"], states=1, out=tmp_path / "run")
+
+
+def test_a_planner_object_can_be_evaluated() -> None:
+    results = evaluate("plan-only", ["drawer"], states=1, scaffolds=OracleProvider(5))
+    assert results.manifest["scaffolds"] == "scaffold_bench.scaffolds.oracle:OracleProvider"
+    assert len(results.records) == 1
+    with pytest.raises(ValueError, match="several workers need scaffolds given as"):
+        evaluate("plan-only", ["drawer"], states=1, scaffolds=OracleProvider(5), workers=2)

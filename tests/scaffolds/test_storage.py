@@ -23,6 +23,7 @@ from scaffold_bench.scaffolds import (
     storage,
 )
 from scaffold_bench.types import (
+    EPISODE_STEPS,
     InvalidScaffoldError,
     PrivilegedRequest,
     Scaffold,
@@ -574,3 +575,29 @@ def test_a_file_that_holds_no_plans_is_refused(path):
     path.write_text("not plans")
     with pytest.raises(InvalidScaffoldError, match="not a readable plan file"):
         resolve_provider(path)
+
+
+def test_plans_and_their_states_go_round(tmp_path):
+    first, second = tmp_path / "a.npz", tmp_path / "b.npz"
+    save_scaffolds(first, [ScaffoldEntry(hold_still(), "eval", 3), ScaffoldEntry(hold_still(), "train", None)])
+    save_scaffolds(second, load_scaffolds(first).with_states())
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_is_no_entry_is_not_saved(tmp_path):
+    with pytest.raises(InvalidScaffoldError, match=r"expected ScaffoldEntry\(plan, split, state\)"):
+        save_scaffolds(tmp_path / "a.npz", [hold_still()])
+    for state in (-1, 1.5, True):
+        with pytest.raises(InvalidScaffoldError, match="state: is"):
+            ScaffoldEntry(hold_still(), "eval", state)
+
+
+def test_two_plans_for_one_state_are_not_served(tmp_path):
+    save_scaffolds(tmp_path / "a.npz", [ScaffoldEntry(hold_still(), "eval", 3)] * 2)
+    with pytest.raises(InvalidScaffoldError, match="two plans for the same task, split and state"):
+        RecordedProvider(tmp_path / "a.npz")
+
+
+def hold_still():
+    frames = EPISODE_STEPS + 1
+    return Scaffold("drawer", np.zeros((frames, 1, 3)), np.zeros((frames, 6)), ("world",))
