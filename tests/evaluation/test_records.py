@@ -364,9 +364,9 @@ def test_a_class_a_factory_or_an_object_will_do():
         ("no_such_module_anywhere:Mine", "cannot load the policy .*no_such_module_anywhere"),
         ("broken_under_test:Mine", "cannot load the policy .*no_such_module_anywhere"),
         ("my_policies_under_test:Missing", "cannot load the policy .*Missing"),
-        ("my_policies_under_test:number", "is not a policy: it needs reset\(self, episode\) and act"),
+        ("my_policies_under_test:number", r"is not a policy: it needs reset\(self, episode\) and act"),
         ("my_policies_under_test:NoReset", r"is not a policy: it has no reset; it needs"),
-        (None, "None is not a policy: it needs reset\(self, episode\) and act"),
+        (None, r"None is not a policy: it needs reset\(self, episode\) and act"),
         pytest.param(
             ".my_policies_under_test:Mine",
             "cannot load the policy",
