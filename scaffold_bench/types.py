@@ -232,6 +232,27 @@ class Scaffold:
         _refuse_jumps("wrist", np.linalg.norm(np.diff(wrist[:, None, :3], axis=0), axis=-1), MAX_WRIST_STEP, "m")
         _refuse_jumps("wrist", np.abs(np.diff(wrist[:, 3:], axis=0)), MAX_WRIST_TURN, "rad")
 
+    @classmethod
+    def failed(
+        cls,
+        task: str,
+        num_keypoints: int,
+        wrist: FloatArray,
+        reason: str,
+        provenance: Mapping[str, str | int | float | bool] | None = None,
+    ) -> Scaffold:
+        """An invalid plan: the hand stays at ``wrist`` (6,), the keypoints are at the origin of the world."""
+        frames = EPISODE_STEPS + 1
+        return cls(
+            task=task,
+            keypoints=np.zeros((frames, num_keypoints, 3), np.float32),
+            wrist=np.tile(np.asarray(wrist, np.float32), (frames, 1)),
+            attachments=(WORLD,) * num_keypoints,
+            provenance=provenance or {},
+            valid=False,
+            reason=reason,
+        )
+
     @property
     def num_keypoints(self) -> int:
         return len(self.attachments)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from scaffold_bench.control import JointLimits, denormalize, joint_targets, normalize, smooth
@@ -26,7 +25,6 @@ from scaffold_bench.types import (
     InvalidScaffoldError,
     Scaffold,
     SceneState,
-    StartState,
     TaskSpec,
 )
 
@@ -71,19 +69,6 @@ def check_plan(plan: Any, spec: TaskSpec) -> Scaffold:
             "attachments", f"names {sorted(unknown)}; the bodies of {spec.name} are {', '.join((*spec.bodies, WORLD))}"
         )
     return plan
-
-
-def standstill(spec: TaskSpec, start: StartState) -> Scaffold:
-    """A placeholder plan: keypoints at the origin, the hand where it starts."""
-    frames, count = EPISODE_STEPS + 1, len(spec.keypoints)
-    return Scaffold(
-        task=spec.name,
-        keypoints=np.zeros((frames, count, 3), np.float32),
-        wrist=np.tile(np.asarray(start.wrist, np.float32), (frames, 1)),
-        attachments=(WORLD,) * count,
-        valid=False,
-        reason="placeholder",
-    )
 
 
 class Episodes:

@@ -16,7 +16,7 @@ from mani_skill.utils import sapien_utils
 from mani_skill.utils.structs.types import SimConfig
 
 from scaffold_bench.envs import mdp
-from scaffold_bench.envs.episodes import Episodes, standstill
+from scaffold_bench.envs.episodes import Episodes
 from scaffold_bench.envs.hand import FloatingAllegro
 from scaffold_bench.envs.overlay import PlanOverlay
 from scaffold_bench.envs.scenes import build_task, light_scene
@@ -279,7 +279,8 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         if self._ready:
             plans = [self._source.plan(start, index, options) for start, index in chosen]
         else:  # ManiSkill resets once while an environment is being made; nobody plans for that
-            plans = [standstill(self.task.spec, start) for start, _ in chosen]
+            spec = self.task.spec
+            plans = [Scaffold.failed(spec.name, len(spec.keypoints), start.wrist, "placeholder") for start, _ in chosen]
         for env, (start, _) in zip(envs, chosen, strict=True):
             self._start_states[env] = start
         self._renew_physics()

@@ -9,9 +9,7 @@ import numpy.typing as npt
 
 from scaffold_bench.control import interpolate
 from scaffold_bench.types import (
-    EPISODE_STEPS,
     PLAN_WAYPOINTS,
-    WORLD,
     InvalidScaffoldError,
     PrivilegedRequest,
     Scaffold,
@@ -87,16 +85,7 @@ def failed_scaffold(
     Args:
         request: what was asked for. reason: why there is no plan.
     """
-    frames, count = EPISODE_STEPS + 1, len(request.keypoint_names)
-    return Scaffold(
-        task=request.task,
-        keypoints=np.zeros((frames, count, 3), np.float32),
-        wrist=np.tile(np.asarray(request.wrist, np.float32), (frames, 1)),
-        attachments=(WORLD,) * count,
-        provenance=provenance or {},
-        valid=False,
-        reason=reason,
-    )
+    return Scaffold.failed(request.task, len(request.keypoint_names), request.wrist, reason, provenance)
 
 
 class OracleProvider:
