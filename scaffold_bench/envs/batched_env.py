@@ -160,8 +160,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         """
         self._open()
         chosen = dict(options or {})
-        if unknown := set(chosen) - set(RESET_OPTIONS):
-            raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")
+        self._source.refuse_unknown(chosen, RESET_OPTIONS)
         mask = np.asarray(chosen.pop("reset_mask", self._everywhere), dtype=bool)
         if mask.shape != (self.num_envs,):
             raise ValueError(f"reset_mask has shape {mask.shape}, expected ({self.num_envs},)")

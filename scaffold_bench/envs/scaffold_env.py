@@ -256,8 +256,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         if self.scene is None and self._ready:
             raise RuntimeError("this environment is closed; make a new one")
         options = dict(options or {})
-        if unknown := set(options) - set(RESET_OPTIONS):
-            raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(RESET_OPTIONS)}")
+        self._source.refuse_unknown(options, RESET_OPTIONS)
         self._source.check(options)
         if options.get("env_idx") is not None:
             options["env_idx"] = torch.as_tensor(options["env_idx"], device=self.device)

@@ -33,6 +33,16 @@ class EpisodeSource:
     def __init__(self, task: Any, provider: ScaffoldProvider, states: StartStates | None, split: str) -> None:
         self.task, self.provider, self.states, self.split = task, provider, states, split
 
+    @staticmethod
+    def refuse_unknown(options: Mapping[str, Any], known: Sequence[str]) -> None:
+        """Refuse reset options that an environment does not have.
+
+        Raises:
+            ValueError: names them and the known ones.
+        """
+        if unknown := set(options) - set(known):
+            raise ValueError(f"unknown reset options {sorted(unknown)}; known are {', '.join(known)}")
+
     def check(self, options: Mapping[str, Any]) -> None:
         """Refuse options that give no usable start state or plan.
 

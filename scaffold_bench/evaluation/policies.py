@@ -126,12 +126,16 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
     return made  # type: ignore[no-any-return]
 
 
-def policy_source(policy: Any) -> str | None:
-    """Hash of the file a policy's class is written in; None for the package's own policies, which have its version."""
+def policy_source(policy: Any, made: Policy) -> str | None:
+    """Hash of the file a policy's class is written in; None for the package's own policies, which have its version.
+
+    Args:
+        policy: as it was named. made: the object that :func:`make_policy` made of it.
+    """
     if isinstance(policy, str) and policy in POLICIES:
         return None
     try:
-        file = inspect.getsourcefile(type(make_policy(policy)))
+        file = inspect.getsourcefile(type(made))
         return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
     except (TypeError, OSError):
         return None

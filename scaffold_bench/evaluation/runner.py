@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -106,7 +107,7 @@ def evaluate(
         ValueError: an unknown name or a number out of range.
         EvaluationError: the folder cannot be used, or a worker process died.
     """
-    make_policy(policy)  # refuse a bad policy before anything is written; its module may register tasks
+    made = make_policy(policy)  # refuse a bad policy before anything is written; its module may register tasks
     chosen = named_preset(preset, states, trials)
     names = list(task_names()) if tasks == "all" else [tasks] if isinstance(tasks, str) else list(tasks)
     names = list(dict.fromkeys(get_task(name).spec.name for name in names))
@@ -123,7 +124,7 @@ def evaluate(
         raise ValueError("several workers need a policy given by name, as 'module:Class' or as a class")
     identity = {
         "policy": policy_name(policy),
-        "policy_source": policy_source(policy),
+        "policy_source": policy_source(policy, made),
         "tasks": [get_task(name).spec.id for name in names],
         "scaffolds": str(scaffolds) if isinstance(scaffolds, str | Path) else policy_name(scaffolds),
         "plans": _file_hash(provider.path) if isinstance(provider, RecordedProvider) else None,
@@ -147,7 +148,7 @@ def evaluate(
             done = _resume(folder, manifest) if folder is not None else []
             finished = {record.key for record in done}
             jobs = _jobs([key for key in wanted if key not in finished], policy, scaffolds, split)
-            fresh = _with_progress(_run(jobs, workers), len(done), len(wanted), progress)
+            fresh = _with_progress(_run(jobs, workers, made), len(done), len(wanted), progress)
             records = sorted([*done, *_written(fresh, folder, done)], key=lambda record: order[record.key])
             summary = summarize(records)
             if folder is not None:
@@ -220,26 +221,37 @@ def _jobs(todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: Any, spl
 _worker_envs: dict[tuple[Any, ...], Any] = {}
 
 
-def _run_job(job: _Job) -> Iterator[EpisodeRecord]:
+def _close_envs() -> None:
+    while _worker_envs:
+        _worker_envs.popitem()[1].close()
+
+
+def _run_job(job: _Job, policy: Policy) -> Iterator[EpisodeRecord]:
     torch.set_num_threads(1)  # tiny tensors: a second thread only costs
-    policy = make_policy(job.policy)  # first, because its module may register the task
     key = (job.task, job.scaffolds, job.split)
     if key not in _worker_envs:
-        for other in list(_worker_envs):
-            _worker_envs.pop(other).close()
+        _close_envs()
         _worker_envs[key] = make_env(job.task, scaffolds=job.scaffolds, split=job.split, tracking_threshold=None)
     for state, trial in job.episodes:
         yield run_episode(_worker_envs[key], policy, state, trial)
 
 
+_policy_of_process = functools.cache(make_policy)
+"""A worker process serves one evaluation; its policy, perhaps a network, is loaded once."""
+
+
 def _run_job_in_process(job: _Job) -> list[EpisodeRecord]:
-    return list(_run_job(job))
+    policy = _policy_of_process(job.policy)  # first, because its module may register the task
+    return list(_run_job(job, policy))
 
 
-def _run(jobs: Sequence[_Job], workers: int) -> Iterator[EpisodeRecord]:
+def _run(jobs: Sequence[_Job], workers: int, policy: Policy) -> Iterator[EpisodeRecord]:
     if workers == 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield from _run_job(job)
+        try:
+            for job in jobs:
+                yield from _run_job(job, policy)
+        finally:
+            _close_envs()  # the next evaluation may name the same plan file with other plans in it
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
