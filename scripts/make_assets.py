@@ -569,7 +569,7 @@ def slab(z0: float, z1: float) -> list[Part]:
 def fridge_body() -> list[Part]:
     """Shell, lined fridge room with shelves and a crisper, closed freezer front with its own bar, toe kick."""
     d = DIM.FRIDGE
-    a, mid, base, split = d.width / 2, d.height / 2, 0.07, d.door_bottom - 0.008
+    a, mid, base = d.width / 2, d.height / 2, 0.07
     grey = Material("side_paint", (0.50, 0.51, 0.53), metallic=0.2, roughness=0.5)
     lining = Material("lining", (0.93, 0.94, 0.95), roughness=0.35)
     shell = [(0.0, 0.0), (0.0, d.depth - 0.002), (0.004, d.depth - 0.002), (0.004, 0.004)]
@@ -591,9 +591,9 @@ def fridge_body() -> list[Part]:
     parts.append(box((-0.158, -0.08, floor + 0.125), (-0.142, 0.08, floor + 0.150), WHITE, 0.004))
     lamp = Material("lamp", (1.0, 0.98, 0.92), roughness=0.3)
     parts.append(box((-0.42, -0.12, d.height - d.wall - 0.012), (-0.20, 0.12, d.height - d.wall + 0.002), lamp, 0.004))
-    parts += [part.moved(y=d.hinge_y) for part in slab(base + 0.02, split)]
+    parts += [part.moved(y=d.hinge_y) for part in slab(d.freezer_bottom, d.freezer_top)]
     handle = bar_handle(d.handle_length, d.handle_radius, d.handle_standoff, "y")
-    parts += [part.moved(d.door_thickness, 0, split - 0.085) for part in handle]
+    parts += [part.moved(d.door_thickness, 0, d.freezer_handle_z) for part in handle]
     parts.append(box((-d.depth + 0.02, -a + 0.01, 0.0), (-0.03, a - 0.01, base + 0.002), BLACK))
     parts += [box((-0.032, -a + 0.05, z), (-0.027, a - 0.05, z + 0.006), DARK_STEEL) for z in (0.016, 0.032, 0.048)]
     return parts

@@ -196,7 +196,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
             _put_to_rest(world)
             world.renew_physics()
             place(world.built, world.agent, [start])
-        self._episodes.begin(torch.from_numpy(rows), plans, simulation.read())
+        self._episodes.begin(torch.from_numpy(rows), plans, simulation.read(rows.tolist()))
         targets = self._episodes.joint_targets().tolist()
         for row in rows:
             simulation.worlds[row].apply_targets(targets[row])
@@ -208,9 +208,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
             ValueError: a wrong shape, or an action that is not finite.
         """
         simulation = self._open()
-        simulation.apply_targets(self._episodes.command(self._check(actions)))
-        simulation.step()
-        self._episodes.advance(simulation.read())
+        self._episodes.advance(simulation.step(self._episodes.command(self._check(actions))))
         info = self._episodes.info()
         reward, terminated, truncated = self._episodes.outcome(info)
         observation, infos = self._episodes.observation(), self._infos(info)

@@ -138,7 +138,10 @@ class Fridge:
     height: float = 1.75
     wall: float = 0.04
     door_thickness: float = 0.060
-    door_bottom: float = 0.62  # the freezer front fills the space below
+    door_bottom: float = 0.62
+    freezer_bottom: float = 0.09  # a front as thick as the door fills the space below it, with the door's bar across
+    freezer_top: float = 0.612
+    freezer_handle_z: float = 0.527
     hinge_y: float = -0.35
     handle_y: float = 0.65  # from the hinge axis (grasping study: hinge radius 0.65 m)
     handle_radius: float = 0.011

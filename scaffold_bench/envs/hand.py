@@ -28,8 +28,6 @@ TIP_STATIC_FRICTION, TIP_DYNAMIC_FRICTION, TIP_PATCH_RADIUS = 2.0, 1.0, 0.1  # p
 WRIST_TRANSLATION_LIMIT = 10.0  # metres (authors' code)
 WRIST_ROTATION_LIMIT = 12.566370614359172  # radians, two turns (authors' code)
 DUMMY_MASS, DUMMY_INERTIA = 0.01, 1e-4  # kg, kg m^2 (authors' code)
-CONTACT_OFFSET = 0.002
-"""Metres, for every shape of the hand (ours): a third of the cost of the uniform 0.01 in contact."""
 
 WRIST_JOINTS = tuple(f"wrist_{kind}_{axis}" for kind in ("translation", "rotation") for axis in "xyz")
 TIP_LINKS = ("link_3.0_tip", "link_7.0_tip", "link_11.0_tip", "link_15.0_tip")
@@ -100,9 +98,6 @@ class FloatingAllegro(BaseAgent):  # type: ignore[misc]  # mani_skill is untyped
             raise RuntimeError(f"unexpected joint order of the hand: {names}; is this sapien version supported?")
         for link in self.robot.links:
             link.disable_gravity = True  # the hand floats (paper, Table 2; authors' code)
-            for component in link._objs:
-                for shape in component.collision_shapes:
-                    shape.set_contact_offset(CONTACT_OFFSET)
 
     def _after_init(self) -> None:
         self.tip_links = [self.robot.links_map[name] for name in TIP_LINKS]

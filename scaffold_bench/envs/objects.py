@@ -241,6 +241,14 @@ def build_fridge(scene: Any) -> Articulation:
     _add_box(body, (-f.depth + f.wall / 2, 0, f.height / 2), (f.wall, f.width, f.height), 10.0)
     _add_box(body, (-f.depth / 2, 0, f.height - f.wall / 2), (f.depth, f.width, f.wall), 5.0)
     _add_box(body, (-f.depth / 2, 0, f.door_bottom / 2), (f.depth, f.width, f.door_bottom), 15.0)
+    freezer = f.freezer_top - f.freezer_bottom
+    front = (f.door_thickness / 2, 0, f.freezer_bottom + freezer / 2)
+    _add_box(body, front, (f.door_thickness, f.width, freezer), 5.0)
+    reach = f.door_thickness + f.handle_standoff
+    _add_bar(body, sapien.Pose([reach, 0, f.freezer_handle_z]) * _ALONG_Y, f.handle_radius, f.handle_length, 0.3, True)
+    for end in (-1, 1):
+        centre = (reach - f.handle_standoff / 2, end * f.handle_length / 2, f.freezer_handle_z)
+        _add_box(body, centre, (f.handle_standoff, 0.014, 0.014), 0.1)
     door = builder.create_link_builder(body)
     door.set_name("door")
     door.set_joint_name("hinge")
@@ -255,11 +263,10 @@ def build_fridge(scene: Any) -> Articulation:
         (f.door_thickness, f.width, height),
         0.95 * f.door_mass,
     )
-    x = f.door_thickness + f.handle_standoff
-    bar = sapien.Pose([x, f.handle_y, f.handle_z]) * _ALONG_Z
+    bar = sapien.Pose([reach, f.handle_y, f.handle_z]) * _ALONG_Z
     _add_bar(door, bar, f.handle_radius, f.handle_length, 0.03 * f.door_mass, True)
     for end in (-1, 1):
-        centre = (f.door_thickness + f.handle_standoff / 2, f.handle_y, f.handle_z + end * f.handle_length / 2)
+        centre = (reach - f.handle_standoff / 2, f.handle_y, f.handle_z + end * f.handle_length / 2)
         _add_box(door, centre, (f.handle_standoff, 0.014, 0.014), 0.01 * f.door_mass)
     if scene.can_render():
         body.add_visual_from_file(str(ASSETS / "fridge_body.glb"))

@@ -6,7 +6,7 @@ CPU way takes any number of scenes: one for ``gym.make``, many in one process fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,15 @@ from scaffold_bench.types import FINGERTIPS, StartState, TaskSpec
 
 SIM_HZ, CONTROL_HZ = 120, 60  # paper, Table 2
 SUBSTEPS = SIM_HZ // CONTROL_HZ
-_BODY_NUMBERS, _JOINT_NUMBERS = 13, 4
-"""In ``PhysxCpuSystem.pack`` a body is its pose and velocities, a joint is position, velocity and two drive targets."""
+CONTACT_OFFSET = 0.002
+"""Metres within which a shape that moves looks for others (ours): a grasp costs a third of what it does with 0.01. What
+does not move has ``scenes.PLACE_CONTACT_OFFSET``."""
+
+WorldReading = tuple[np.ndarray, np.ndarray, list[float], bytes, list[int], list[np.ndarray]]
+"""Positions (22,) and velocities (22,) of the hand's joints; positions of the tracked object joints; poses (E, 7) of all
+entities, quaternion first, as float32 bytes; and for every contact point between a fingertip and a tracked body the
+number ``2 * (tip * (B + 1) + body) + opposite`` and its impulse (3,), N s, on the body, or on the fingertip if
+``opposite``."""
 
 
 def simulation_config(num_envs: int) -> SimConfig:
@@ -31,7 +38,7 @@ def simulation_config(num_envs: int) -> SimConfig:
         sim_freq=SIM_HZ,
         control_freq=CONTROL_HZ,
         scene_config=SceneConfig(
-            contact_offset=0.01,  # (ours) objects and furniture; the hand's shapes have their own
+            contact_offset=CONTACT_OFFSET,
             bounce_threshold=2.0,
             sleep_threshold=0.0,  # (ours) nothing falls asleep: PhysX' sleep counters outlive a reset
             solver_position_iterations=8,
@@ -78,21 +85,15 @@ class CpuWorld:
         hand = agent.robot._objs[0]
         tips = [tip._bodies[0] for tip in agent.tip_links]
         bodies = [built.bodies[name]._bodies[0] for name in spec.bodies]
-        joints = [built.joints[name] for name in spec.joints]
+        joints = [(built.joints[name][0]._objs[0], built.joints[name][1]) for name in spec.joints]
+        self._positions, self._velocities = hand.get_qpos, hand.get_qvel
+        self._object_joints = [(articulation.get_qpos, index) for articulation, index in joints]
         self._drives = [joint.set_drive_target for joint in hand.active_joints]
         self._targets: list[float] = [float("nan")] * len(self._drives)
         self._tip_index = {tip: index for index, tip in enumerate(tips)}
         self._body_index = {body: index for index, body in enumerate(bodies)}
         entities = list(scene.sub_scenes[0].entities)
         self.pose_rows = [entities.index(component.entity) for component in (*tips, *bodies)]
-        offsets = _articulation_offsets(scene.px)
-        start, dof = offsets[hand], hand.dof
-        self.hand_columns = np.arange(start, start + dof), np.arange(start + dof, start + 2 * dof)
-        self.joint_columns = np.array([offsets[thing._objs[0]] + index for thing, index in joints], dtype=int)
-
-    def pack(self) -> tuple[bytes, bytes]:
-        """All joint and body states, and all entity poses (quaternion first), as float32 bytes."""
-        return self.scene.px.pack(), self.scene.sub_scenes[0].pack_poses()
 
     def apply_targets(self, targets: list[float]) -> None:
         """Set the drive targets (22) that changed."""
@@ -101,22 +102,34 @@ class CpuWorld:
                 self._drives[index](value)
         self._targets = targets
 
-    def add_tip_forces(self, forces: np.ndarray) -> None:
-        """Add the contact force of each declared fingertip-body pair to ``forces`` (4, B + 1, 3), newtons."""
+    def step(self) -> None:
+        """Simulate one control step."""
+        step = self.scene.px.step
+        for _ in range(SUBSTEPS):
+            step()
+
+    def read(self) -> WorldReading:
+        """Read everything that an episode looks at."""
         system = self.scene.px
-        per_second = 1.0 / system.timestep
+        pairs: list[int] = []
+        impulses: list[np.ndarray] = []
+        tip_of, body_of, bodies = self._tip_index.get, self._body_index.get, len(self._body_index) + 1
         for contact in system.get_contacts():
             first, second = contact.bodies
             # a contact's impulse acts on the first body; PhysX lists the two in either order
-            if (tip := self._tip_index.get(second)) is not None:
-                body, sign = self._body_index.get(first), per_second
-            elif (tip := self._tip_index.get(first)) is not None:
-                body, sign = self._body_index.get(second), -per_second
+            if (tip := tip_of(second)) is not None:
+                body, opposite = body_of(first), 0
+            elif (tip := tip_of(first)) is not None:
+                body, opposite = body_of(second), 1
             else:
                 continue
             if body is not None:
-                for point in contact.points:
-                    forces[tip, body] += sign * point.impulse
+                points = [point.impulse for point in contact.points]
+                impulses += points
+                pairs += [2 * (tip * bodies + body) + opposite] * len(points)
+        object_joints = [joints()[index] for joints, index in self._object_joints]
+        poses = self.scene.sub_scenes[0].pack_poses()
+        return self._positions(), self._velocities(), object_joints, poses, pairs, impulses
 
     def renew_physics(self) -> None:
         """Move everything into a fresh PhysX scene.
@@ -140,27 +153,12 @@ class CpuWorld:
         self._targets = [float("nan")] * len(self._drives)
 
 
-def _articulation_offsets(system: Any) -> dict[Any, int]:
-    """Where each articulation's joint positions begin in ``system.pack()``, in numbers.
-
-    Raises:
-        RuntimeError: this version of SAPIEN packs something else.
-    """
-    offsets, position = {}, _BODY_NUMBERS * len(system.rigid_dynamic_components)
-    for link in system.articulation_link_components:
-        if link.articulation not in offsets:
-            offsets[link.articulation] = position + _BODY_NUMBERS
-            position += _BODY_NUMBERS + _JOINT_NUMBERS * link.articulation.dof
-    if position * 4 != len(system.pack()):
-        raise RuntimeError("this version of sapien packs its state in another way; install sapien 3.0.3")
-    return offsets
-
-
 class CpuSimulation:
     """Any number of worlds of the same make, one after the other in one process."""
 
     def __init__(self, worlds: Sequence[CpuWorld]) -> None:
         self.worlds = list(worlds)
+        self._readings = [world.read() for world in worlds]
         self._pose_rows = np.array(worlds[0].pose_rows)
         self._bodies = len(worlds[0].pose_rows) - len(FINGERTIPS) + 1  # and the world
 
@@ -169,36 +167,56 @@ class CpuSimulation:
         for world, row in zip(self.worlds, targets.tolist(), strict=True):
             world.apply_targets(row)
 
-    def step(self) -> None:
-        """Simulate one control step, both substeps of a world before the next world."""
-        for world in self.worlds:
-            system = world.scene.px
-            for _ in range(SUBSTEPS):
-                system.step()
+    def step(self, targets: torch.Tensor) -> SimulationReading:
+        """Apply joint position targets (n, 22), simulate one control step and read.
 
-    def read(self) -> SimulationReading:
+        Each world is driven, stepped and read before the next one is touched, while it is in the processor's cache.
+        """
+        readings = self._readings
+        for index, (world, row) in enumerate(zip(self.worlds, targets.tolist(), strict=True)):
+            world.apply_targets(row)
+            world.step()
+            readings[index] = world.read()
+        return self._stacked()
+
+    def read(self, rows: Iterable[int] | None = None) -> SimulationReading:
+        """Read the simulation; worlds that are not in ``rows`` are taken as they were read last."""
+        for row in range(len(self.worlds)) if rows is None else rows:
+            self._readings[row] = self.worlds[row].read()
+        return self._stacked()
+
+    def _stacked(self) -> SimulationReading:
+        """The last reading of every world, side by side."""
         count, tips = len(self.worlds), len(FINGERTIPS)
-        states, poses = zip(*(world.pack() for world in self.worlds), strict=True)
-        numbers = np.frombuffer(b"".join(states), dtype=np.float32).reshape(count, -1)
+        positions, velocities, object_joints, poses, pairs, impulses = zip(*self._readings, strict=True)
         entities = np.frombuffer(b"".join(poses), dtype=np.float32).reshape(count, -1, 7)
         tracked = np.zeros((count, tips + self._bodies, 7), dtype=np.float32)
         tracked[:, :-1, :3] = entities[:, self._pose_rows, 4:]
         tracked[:, :-1, 3:] = entities[:, self._pose_rows, :4]
         tracked[:, -1, 3] = 1.0
-        forces = np.zeros((count, tips, self._bodies, 3), dtype=np.float32)
-        for world, row in zip(self.worlds, forces, strict=True):
-            world.add_tip_forces(row)
-        (position, velocity), joints = self.worlds[0].hand_columns, self.worlds[0].joint_columns
         tensor = torch.from_numpy
         all_poses = tensor(tracked)
         return SimulationReading(
-            joint_position=tensor(numbers[:, position]),
-            joint_velocity=tensor(numbers[:, velocity]),
+            joint_position=tensor(np.concatenate(positions).reshape(count, -1)),
+            joint_velocity=tensor(np.concatenate(velocities).reshape(count, -1)),
             tip_poses=all_poses[:, :tips],
             body_poses=all_poses[:, tips:],
-            object_joints=tensor(numbers[:, joints]),
-            tip_forces=tensor(forces),
+            object_joints=tensor(np.array(object_joints, dtype=np.float32).reshape(count, -1)),
+            tip_forces=tensor(self._forces(pairs, impulses)),
         )
+
+    def _forces(self, pairs: Sequence[list[int]], impulses: Sequence[list[np.ndarray]]) -> np.ndarray:
+        """Force (n, 4, B + 1, 3) of each fingertip on each body, newtons, from the impulses at their contact points."""
+        count, tips, bodies = len(self.worlds), len(FINGERTIPS), self._bodies
+        forces = np.zeros((count * tips * bodies, 3), dtype=np.float32)
+        points = [impulse for of_world in impulses for impulse in of_world]
+        if points:
+            per_second = np.float32(1.0 / self.worlds[0].scene.px.timestep)
+            pair = np.array([one for of_world in pairs for one in of_world])
+            of_world = np.repeat(np.arange(count), [len(one) for one in pairs])
+            signed = np.where(pair % 2, -per_second, per_second)[:, None] * np.concatenate(points).reshape(-1, 3)
+            np.add.at(forces, of_world * (tips * bodies) + pair // 2, signed)  # one by one, in PhysX' order
+        return forces.reshape(count, tips, bodies, 3)
 
 
 class GpuSimulation:
