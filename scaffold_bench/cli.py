@@ -61,6 +61,7 @@ def evaluate(
     split: Literal["eval", "train"] = "eval",
     scaffolds: str = "oracle",
     workers: int = 1,
+    num_envs: int = 32,
     video: int = 0,
 ) -> None:
     """Evaluate a policy on frozen start states, write its records and print the score table.
@@ -77,6 +78,7 @@ def evaluate(
         split: eval (novel start states) or train.
         scaffolds: oracle, or the path of a plan file.
         workers: number of processes; the records do not depend on it.
+        num_envs: episodes that a process runs side by side; the records do not depend on it.
         video: make a video and a tracking plot of the first N states of each task.
     """
     from scaffold_bench.evaluation import evaluate as run
@@ -92,6 +94,7 @@ def evaluate(
         scaffolds=scaffolds,
         out=out,
         workers=workers,
+        num_envs=num_envs,
         progress=True,
     )
     console.print(results.table())

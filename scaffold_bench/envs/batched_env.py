@@ -85,6 +85,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         task, provider, states, split, tracking_threshold, frame_offsets: as for ``ScaffoldEnv``.
         num_envs: number of environments, at least 1.
         array: "numpy", or "torch" for tensors in and out.
+        autoreset: False leaves episodes that ended to the caller, who begins others with ``reset_mask``.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
@@ -99,12 +100,16 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         tracking_threshold: float | str | None = "task",
         frame_offsets: Sequence[int] = mdp.DEFAULT_FRAME_OFFSETS,
         array: str = "numpy",
+        autoreset: bool = True,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs must be a whole number of at least 1, got {num_envs!r}")
         if array not in ("numpy", "torch"):
             raise ValueError(f"array must be 'numpy' or 'torch', got {array!r}")
         self.task, self.num_envs, self._array = task, num_envs, array
+        if not autoreset:
+            self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode.DISABLED}
+        self._autoreset = autoreset
         self._source = EpisodeSource(task, provider, states, split)
         offsets = resolve_offsets(frame_offsets)
         threshold = resolve_threshold(tracking_threshold, task.spec)
@@ -133,6 +138,20 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
     def anneal_tracking_threshold(self, progress: float) -> None:
         """Set the threshold for a share of training done: epsilon_0 at 0, epsilon_0 / 2 at 1."""
         self.set_tracking_threshold(mdp.annealed_threshold(self.task.spec.tracking_threshold, progress))
+
+    @property
+    def split(self) -> str:
+        """Whose start states: "train", "eval" or "fresh"."""
+        return self._source.split
+
+    @property
+    def start_state_set(self) -> StartStates:
+        """The frozen start states of the split.
+
+        Raises:
+            ValueError: the split is "fresh", which has none.
+        """
+        return self._source.frozen_states
 
     @property
     def scaffolds(self) -> tuple[Scaffold | None, ...]:
@@ -213,7 +232,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         reward, terminated, truncated = self._episodes.outcome(info)
         observation, infos = self._episodes.observation(), self._infos(info)
         done = (terminated | truncated).numpy()
-        if done.any():
+        if self._autoreset and done.any():
             infos["final_obs"], infos["_final_obs"] = self._out(observation.clone()), done.copy()
             infos["final_info"], infos["_final_info"] = dict(infos), done.copy()
             rows = np.flatnonzero(done)

@@ -220,9 +220,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         Raises:
             ValueError: the split is "fresh", which has none.
         """
-        if self._source.states is None:
-            raise ValueError('split="fresh" has no frozen start states')
-        return self._source.states
+        return self._source.frozen_states
 
     @property
     def split(self) -> str:

@@ -26,9 +26,9 @@ CONTACT_OFFSET = 0.002
 does not move has ``scenes.PLACE_CONTACT_OFFSET``."""
 
 WorldReading = tuple[np.ndarray, np.ndarray, list[float], bytes, list[int], list[np.ndarray]]
-"""Positions (22,) and velocities (22,) of the hand's joints; positions of the tracked object joints; poses (E, 7) of all
-entities, quaternion first, as float32 bytes; and for every contact point between a fingertip and a tracked body the
-number ``2 * (tip * (B + 1) + body) + opposite`` and its impulse (3,), N s, on the body, or on the fingertip if
+"""Positions (22,) and velocities (22,) of the hand's joints; positions of the tracked object joints; poses (E, 7) of
+all entities, quaternion first, as float32 bytes; and for every contact point between a fingertip and a tracked body
+the number ``2 * (tip * (B + 1) + body) + opposite`` and its impulse (3,), N s, on the body, or on the fingertip if
 ``opposite``."""
 
 

@@ -33,6 +33,17 @@ class EpisodeSource:
     def __init__(self, task: Any, provider: ScaffoldProvider, states: StartStates | None, split: str) -> None:
         self.task, self.provider, self.states, self.split = task, provider, states, split
 
+    @property
+    def frozen_states(self) -> StartStates:
+        """The frozen start states of the split.
+
+        Raises:
+            ValueError: the split is "fresh", which has none.
+        """
+        if self.states is None:
+            raise ValueError('split="fresh" has no frozen start states')
+        return self.states
+
     @staticmethod
     def refuse_unknown(options: Mapping[str, Any], known: Sequence[str]) -> None:
         """Refuse reset options that an environment does not have.

@@ -1,16 +1,16 @@
-"""Runs one episode and reduces it to a record."""
+"""Runs episodes and reduces them to records."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from scaffold_bench.evaluation.policies import Episode, Policy
-from scaffold_bench.types import EPISODE_STEPS, EpisodeRecord, FloatArray, TaskSpec
+from scaffold_bench.types import EPISODE_STEPS, EpisodeRecord, FloatArray, Scaffold, TaskSpec
 
 CONTACT_FORCE = 0.05
 """Newtons above which a fingertip counts as touching (ours)."""
@@ -18,33 +18,35 @@ CONTACT_FORCE = 0.05
 
 @dataclass
 class EpisodeTally:
-    """Collects what a record needs, step by step."""
+    """Collects what the records of n episodes that run side by side need, step by step."""
 
     spec: TaskSpec
     errors: list[FloatArray] = field(default_factory=list)
     tip_forces: list[FloatArray] = field(default_factory=list)
-    successes: list[bool] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-    info: dict[str, Any] = field(default_factory=dict)
+    successes: list[FloatArray] = field(default_factory=list)
+    rewards: list[FloatArray] = field(default_factory=list)
+    info: Mapping[str, Any] = field(default_factory=dict)
 
-    def add(self, reward: float, info: dict[str, Any]) -> None:
-        """Note one step."""
+    def add(self, reward: FloatArray, info: Mapping[str, Any]) -> None:
+        """Note one step: reward (n,) and what the environments tell, with n in front."""
         self.errors.append(info["tracking_error"])
         self.tip_forces.append(info["tip_forces"])
-        self.successes.append(bool(info["success"]))
+        self.successes.append(info["success"])
         self.rewards.append(reward)
         self.info = info
 
-    def record(self, split: str, state: int, trial: int, seed: int, plan: str) -> EpisodeRecord:
-        """Reduce the steps to a record."""
-        errors, forces = np.stack(self.errors).astype(np.float64), np.stack(self.tip_forces).astype(np.float64)
+    def record(self, row: int, split: str, state: int, trial: int, seed: int, plan: str) -> EpisodeRecord:
+        """Reduce the steps of one episode to its record."""
+        errors = np.stack([step[row] for step in self.errors]).astype(np.float64)
+        forces = np.stack([step[row] for step in self.tip_forces]).astype(np.float64)
+        successes = [bool(step[row]) for step in self.successes]
         touching = forces > CONTACT_FORCE
         held = touching.any(axis=1)
         tracked = (errors <= self.spec.tracking_threshold).all(axis=1)
-        success_once = any(self.successes)
+        success_once = any(successes)
         if success_once:
             failure = ""
-        elif not self.info["plan_valid"]:
+        elif not self.info["plan_valid"][row]:
             failure = "plan"
         else:
             failure = "task" if tracked.all() else "tracking"
@@ -56,56 +58,90 @@ class EpisodeTally:
             trial=trial,
             seed=seed,
             success_once=success_once,
-            success_at_end=self.successes[-1],
-            first_success=self.successes.index(True) + 1 if success_once else -1,
+            success_at_end=successes[-1],
+            first_success=successes.index(True) + 1 if success_once else -1,
             length=len(self.rewards),
             tracking_error_mean=float(errors.mean()),
             tracking_error_max=float(errors.max()),
             tracked_fraction=float(tracked.mean()),
             tips_in_contact=float(touching[held].sum(axis=1).mean()) if held.any() else 0.0,
             grip_force=float(forces[held].max(axis=1).mean()) if held.any() else 0.0,
-            reward=float(np.sum(np.asarray(self.rewards, dtype=np.float64))),
+            reward=float(np.sum(np.array([step[row] for step in self.rewards], dtype=np.float64))),
             measures={
-                name.removeprefix("measure/"): float(value)
+                name.removeprefix("measure/"): float(value[row])
                 for name, value in self.info.items()
-                if name.startswith("measure/") and math.isfinite(value)
+                if name.startswith("measure/") and math.isfinite(value[row])
             },
             failure=failure,
             plan=plan,
         )
 
 
+def _told(env: Any, plan: Scaffold, seed: int) -> Episode:
+    """What a policy is told about an episode of an environment."""
+    return Episode(
+        spec=env.task.spec,
+        scaffold=plan,
+        layout=env.observation_layout,
+        seed=seed,
+        scripted_action=lambda step: env.task.reference_action(step, plan),
+    )
+
+
+def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[int, int]]) -> list[EpisodeRecord]:
+    """Run evaluation episodes side by side, each to its end (300 steps).
+
+    Args:
+        env: a ``BatchedScaffoldEnv`` with a frozen split, no tracking termination and no autoreset.
+        policies: what acts, an object of its own for each episode.
+        episodes: (state, trial) of each episode. Environments that are left over go on with what they did before.
+    """
+    seeds = [env.start_state_set.trial_seed(state, trial) for state, trial in episodes]
+    idle = [0] * (env.num_envs - len(episodes))
+    options = {
+        "state": [state for state, _ in episodes] + idle,
+        "trial": [trial for _, trial in episodes] + idle,
+        "reset_mask": np.arange(env.num_envs) < len(episodes),
+    }
+    observation, _ = env.reset(seed=seeds + idle, options=options)
+    plans = env.scaffolds[: len(episodes)]
+    for policy, plan, seed in zip(policies, plans, seeds, strict=True):
+        policy.reset(_told(env, plan, seed))
+    tally, actions = EpisodeTally(env.task.spec), np.zeros(env.action_space.shape, dtype=np.float32)
+    for _ in range(EPISODE_STEPS):
+        for row, policy in enumerate(policies):
+            actions[row] = policy.act(observation[row])
+        observation, reward, *_, infos = env.step(actions)
+        tally.add(reward, infos)
+    return [
+        tally.record(row, env.split, state, trial, seed, plan.sha256[:16])
+        for row, ((state, trial), seed, plan) in enumerate(zip(episodes, seeds, plans, strict=True))
+    ]
+
+
 def run_episode(
     env: Any, policy: Policy, state: int, trial: int, on_step: Callable[[Any], None] | None = None
 ) -> EpisodeRecord:
-    """Run one evaluation episode to its end (300 steps).
+    """Run one evaluation episode in an environment that can take pictures.
 
     Args:
         env: a ``NumpyScaffoldEnv`` with a frozen split and no tracking termination.
         policy: what acts.
         state, trial: which episode.
-        on_step: called with the environment after the reset and after every step, e.g. to take pictures.
+        on_step: called with the environment after the reset and after every step.
     """
     seed = env.start_state_set.trial_seed(state, trial)
     observation, _ = env.reset(seed=seed, options={"state": state, "trial": trial})
     plan = env.scaffold
-    policy.reset(
-        Episode(
-            spec=env.task.spec,
-            scaffold=plan,
-            layout=env.observation_layout,
-            seed=seed,
-            scripted_action=lambda step: env.task.reference_action(step, plan),
-        )
-    )
+    policy.reset(_told(env, plan, seed))
     if on_step is not None:
         on_step(env)
     tally = EpisodeTally(env.task.spec)
     for _ in range(EPISODE_STEPS):
         observation, reward, terminated, truncated, info = env.step(policy.act(observation))
-        tally.add(reward, info)
+        tally.add(np.array([reward]), {name: np.asarray(value)[None] for name, value in info.items()})
         if on_step is not None:
             on_step(env)
         if terminated or truncated:
             break
-    return tally.record(env.split, state, trial, seed, plan.sha256[:16])
+    return tally.record(0, env.split, state, trial, seed, plan.sha256[:16])

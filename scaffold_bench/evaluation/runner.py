@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import itertools
@@ -24,15 +25,15 @@ from scaffold_bench.evaluation import records as files
 from scaffold_bench.evaluation.policies import Policy, make_policy, policy_name, policy_source
 from scaffold_bench.evaluation.protocol import preset as named_preset
 from scaffold_bench.evaluation.records import EvaluationError
-from scaffold_bench.evaluation.rollout import run_episode
+from scaffold_bench.evaluation.rollout import run_episodes
 from scaffold_bench.metrics import summarize
-from scaffold_bench.registration import get_task, make_env, start_states, task_names
+from scaffold_bench.registration import get_task, make_vector_env, start_states, task_names
 from scaffold_bench.scaffolds import RecordedProvider, resolve_provider
 from scaffold_bench.types import EpisodeRecord, ScaffoldProvider
 
 BACKEND = "physx_cpu"
-EPISODES_PER_JOB = 10
-"""Episodes handed to a process at a time: few enough for a lively progress bar."""
+NUM_ENVS = 32
+"""Episodes side by side: enough to be fast, few enough for a lively progress bar."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def evaluate(
     scaffolds: str | Path | ScaffoldProvider = "oracle",
     out: str | Path | None = None,
     workers: int = 1,
+    num_envs: int | None = None,
     progress: bool = False,
 ) -> Results:
     """Evaluate a policy on frozen start states.
@@ -98,6 +100,8 @@ def evaluate(
         out: folder for ``records.jsonl``, ``manifest.json`` and ``summary.json``; an interrupted evaluation in the
             same folder is resumed. None keeps everything in memory.
         workers: processes. The records are the same for any number.
+        num_envs: episodes side by side in each process, every one with a copy of the policy; the records are the same
+            for any number. None for 32, or for 1 if the policy is given as an object.
         progress: show a progress bar.
 
     Returns:
@@ -118,8 +122,11 @@ def evaluate(
     provider = resolve_provider(scaffolds)
     if workers > 1 and not isinstance(scaffolds, str | Path):
         raise ValueError("several workers need scaffolds given as 'oracle' or as the path of a plan file")
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    if num_envs is None:
+        num_envs = NUM_ENVS if isinstance(policy, str | type) else 1
+    for name, number in (("workers", workers), ("num_envs", num_envs)):
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
     if workers > 1 and not isinstance(policy, str | type):
         raise ValueError("several workers need a policy given by name, as 'module:Class' or as a class")
     identity = {
@@ -147,7 +154,8 @@ def evaluate(
         with files.sole_writer(folder):
             done = _resume(folder, manifest) if folder is not None else []
             finished = {record.key for record in done}
-            jobs = _jobs([key for key in wanted if key not in finished], policy, scaffolds, split)
+            todo = [key for key in wanted if key not in finished]
+            jobs = _jobs(todo, policy, scaffolds, split, num_envs, workers)
             fresh = _with_progress(_run(jobs, workers, made), len(done), len(wanted), progress)
             records = sorted([*done, *_written(fresh, folder, done)], key=lambda record: order[record.key])
             summary = summarize(records)
@@ -198,7 +206,7 @@ def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
 
 @dataclass(frozen=True)
 class _Job:
-    """Some episodes of one task, for one process."""
+    """Some episodes of one task that a process runs side by side."""
 
     task: str
     episodes: list[tuple[int, int]]
@@ -207,51 +215,66 @@ class _Job:
     split: str
 
 
-def _jobs(todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: Any, split: str) -> list[_Job]:
+def _jobs(
+    todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: Any, split: str, num_envs: int, workers: int
+) -> list[_Job]:
+    """Share every task's episodes evenly among as few jobs as give each worker one."""
     jobs = []
     for task, keys in itertools.groupby(todo, key=lambda key: key[0]):
         episodes = [(state, trial) for _, state, trial in keys]
-        jobs += [
-            _Job(task, episodes[start : start + EPISODES_PER_JOB], policy, scaffolds, split)
-            for start in range(0, len(episodes), EPISODES_PER_JOB)
-        ]
+        parts = min(len(episodes), max(workers, -(-len(episodes) // num_envs)))
+        bounds = [len(episodes) * part // parts for part in range(parts + 1)]
+        jobs += [_Job(task, episodes[start:end], policy, scaffolds, split) for start, end in itertools.pairwise(bounds)]
     return jobs
 
 
-_worker_envs: dict[tuple[Any, ...], Any] = {}
+class _Stage:
+    """What a process keeps from one job to the next: the environments of the last task, and the policies."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._env: Any = None
+        self._key: tuple[Any, ...] = ()
+        self._policies = [policy]
+
+    def run(self, job: _Job) -> list[EpisodeRecord]:
+        torch.set_num_threads(1)  # tiny tensors: a second thread only costs
+        count, key = len(job.episodes), (job.task, job.scaffolds, job.split)
+        if self._key != key or self._env.num_envs < count:
+            self.close()
+            self._env = make_vector_env(
+                job.task, count, scaffolds=job.scaffolds, split=job.split, tracking_threshold=None, autoreset=False
+            )
+            self._key = key
+        try:
+            self._policies += [copy.deepcopy(self._policies[0]) for _ in range(count - len(self._policies))]
+        except TypeError as error:
+            raise EvaluationError(f"the policy cannot be copied ({error}); use one environment at a time") from error
+        return run_episodes(self._env, self._policies[:count], job.episodes)
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.close()
+        self._env, self._key = None, ()
 
 
-def _close_envs() -> None:
-    while _worker_envs:
-        _worker_envs.popitem()[1].close()
-
-
-def _run_job(job: _Job, policy: Policy) -> Iterator[EpisodeRecord]:
-    torch.set_num_threads(1)  # tiny tensors: a second thread only costs
-    key = (job.task, job.scaffolds, job.split)
-    if key not in _worker_envs:
-        _close_envs()
-        _worker_envs[key] = make_env(job.task, scaffolds=job.scaffolds, split=job.split, tracking_threshold=None)
-    for state, trial in job.episodes:
-        yield run_episode(_worker_envs[key], policy, state, trial)
-
-
-_policy_of_process = functools.cache(make_policy)
-"""A worker process serves one evaluation; its policy, perhaps a network, is loaded once."""
+@functools.cache
+def _stage_of_process(policy: Any) -> _Stage:
+    """A worker process serves one evaluation; its policy, perhaps a network, is loaded once."""
+    return _Stage(make_policy(policy))  # its module may register the task
 
 
 def _run_job_in_process(job: _Job) -> list[EpisodeRecord]:
-    policy = _policy_of_process(job.policy)  # first, because its module may register the task
-    return list(_run_job(job, policy))
+    return _stage_of_process(job.policy).run(job)
 
 
 def _run(jobs: Sequence[_Job], workers: int, policy: Policy) -> Iterator[EpisodeRecord]:
     if workers == 1 or len(jobs) <= 1:
+        stage = _Stage(policy)
         try:
             for job in jobs:
-                yield from _run_job(job, policy)
+                yield from stage.run(job)
         finally:
-            _close_envs()  # the next evaluation may name the same plan file with other plans in it
+            stage.close()
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:

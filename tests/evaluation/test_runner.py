@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,6 @@ def lines(results: Results) -> str:
 
 def written(folder: Path) -> str:
     return (folder / "records.jsonl").read_text(encoding="utf-8")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_environment() -> Iterator[None]:
-    yield
-    for env in runner._worker_envs.values():
-        env.close()
-    runner._worker_envs.clear()
 
 
 # ------------------------------------------------------------------------------------------------ what is run
@@ -145,6 +137,7 @@ def test_the_training_states_can_be_evaluated_too(whole: Results) -> None:
         ({"trials": 0}, "trials must be at least 1, got 0"),
         ({"split": "fresh"}, "split must be 'eval' or 'train', got 'fresh'"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"num_envs": 0}, "num_envs must be at least 1, got 0"),
         ({"workers": 2, "policy": RandomPolicy()}, "several workers need a policy given by name"),
         ({"scaffolds": "orcale"}, "neither 'oracle' nor an existing plan file"),
     ],
@@ -196,6 +189,37 @@ def test_a_policy_is_told_about_its_episode() -> None:
         assert episode.scripted_action(0).shape == (7,)
 
 
+@pytest.mark.parametrize("num_envs", [1, 3, 5])
+def test_records_do_not_depend_on_how_many_run_side_by_side(num_envs: int) -> None:
+    def run(num_envs: int) -> Results:
+        return evaluate("random", ["apple", "pliers"], states=3, trials=2, num_envs=num_envs)
+
+    together, apart = run(num_envs), run(6)
+    assert lines(together) == lines(apart)
+    assert len({record.reward for record in together.records}) == 12
+
+
+def test_jobs_are_even_and_as_few_as_keep_every_worker_busy() -> None:
+    todo = [("apple", state, 0) for state in range(20)] + [("hammer", 0, 0)]
+
+    def sizes(num_envs: int, workers: int) -> list[int]:
+        return [len(job.episodes) for job in runner._jobs(todo, "random", "oracle", "eval", num_envs, workers)]
+
+    assert sizes(32, 1) == [20, 1]
+    assert sizes(32, 2) == [10, 10, 1]
+    assert sizes(8, 2) == [6, 7, 7, 1]
+    assert sizes(1, 2) == [1] * 21
+
+
+def test_a_policy_that_cannot_be_copied_is_told_so() -> None:
+    class Holding(RandomPolicy):
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+    with pytest.raises(EvaluationError, match=r"the policy cannot be copied .*; use one environment at a time"):
+        evaluate(Holding, "hammer", states=2, trials=1, num_envs=2)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_records_do_not_depend_on_workers_and_a_policy_is_found_in_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Results, workers: int
@@ -220,7 +244,7 @@ def test_a_policy_that_returns_nonsense_is_told_so() -> None:
             self.steps += 1
             return np.full(self.size, math.nan if self.steps > 5 else 0.0)
 
-    with pytest.raises(ValueError, match="action is not finite at index 0"):
+    with pytest.raises(ValueError, match=r"actions are not finite at index \(0, 0\)"):
         evaluate(Nonsense, tasks="hammer", states=1, trials=1)
 
 
@@ -294,7 +318,7 @@ def test_episodes_finished_out_of_order_are_kept_and_sorted(tmp_path: Path, whol
 
 
 def test_a_finished_evaluation_is_not_run_again(whole: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "run_episode", lambda *_: pytest.fail("an episode was run again"))
+    monkeypatch.setattr(runner, "run_episodes", lambda *_: pytest.fail("an episode was run again"))
     assert whole.out is not None
     before = written(whole.out)
     again = evaluate("reference", out=whole.out, **RUN)
@@ -415,21 +439,21 @@ def test_an_episode_without_a_plan_is_data() -> None:
 
 def info(error: float = 0.0, force: tuple[float, ...] = (0.0,) * 4, success: bool = False, valid: bool = True) -> Any:
     return {
-        "tracking_error": np.array([error / 2, error]),
-        "tip_forces": np.array(force),
-        "success": success,
-        "plan_valid": valid,
-        "measure/swings": 1.0,
-        "measure/broken": math.nan,
-        "reward/tracking": 0.5,
+        "tracking_error": np.array([[error / 2, error]]),
+        "tip_forces": np.array([force]),
+        "success": np.array([success]),
+        "plan_valid": np.array([valid]),
+        "measure/swings": np.array([1.0]),
+        "measure/broken": np.array([math.nan]),
+        "reward/tracking": np.array([0.5]),
     }
 
 
 def tally(*steps: dict[str, Any], reward: float = 0.5) -> Any:
     counted = EpisodeTally(task_spec("hammer"))
     for step in steps:
-        counted.add(reward, step)
-    return counted.record("eval", 3, 1, 77, "0123456789abcdef")
+        counted.add(np.array([reward]), step)
+    return counted.record(0, "eval", 3, 1, 77, "0123456789abcdef")
 
 
 def test_a_record_is_the_sum_of_its_steps() -> None:
