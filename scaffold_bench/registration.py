@@ -14,6 +14,7 @@ from scaffold_bench.types import EPISODE_STEPS, ScaffoldProvider, TaskSpec
 
 if TYPE_CHECKING:
     from scaffold_bench.envs.batched_env import BatchedScaffoldEnv
+    from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
     from scaffold_bench.envs.scaffold_env import NumpyScaffoldEnv
     from scaffold_bench.envs.start_states import StartStates
     from scaffold_bench.tasks.base import Task
@@ -135,23 +136,40 @@ def make_vector_env(
     scaffolds: str | Path | ScaffoldProvider = "oracle",
     split: str = "train",
     max_episode_steps: int | None = EPISODE_STEPS,
+    sim_backend: str = "physx_cpu",
     **kwargs: Any,
-) -> BatchedScaffoldEnv:
-    """What ``gym.make_vec`` calls: all environments in this process, on the CPU.
+) -> BatchedScaffoldEnv | GpuScaffoldEnv:
+    """What ``gym.make_vec`` calls: all environments in this process, on the CPU or on a GPU.
 
     Args:
         task, scaffolds, split: as for :func:`make_env`.
         num_envs: number of environments.
         max_episode_steps: Gymnasium passes the spec's; an episode is as long as its plan, so no other is accepted.
-        kwargs: see :class:`scaffold_bench.envs.batched_env.BatchedScaffoldEnv`.
+        sim_backend: "physx_cpu", or "physx_cuda" for ManiSkill's GPU simulation.
+        kwargs: see :class:`scaffold_bench.envs.batched_env.BatchedScaffoldEnv`; on a GPU also ManiSkill's.
+
+    Raises:
+        ValueError: an argument out of range. RuntimeError: no GPU.
     """
     if max_episode_steps not in (None, EPISODE_STEPS):
         raise ValueError(
             f"an episode has {EPISODE_STEPS} steps, as its plan; got max_episode_steps={max_episode_steps}"
         )
-    from scaffold_bench.envs.batched_env import BatchedScaffoldEnv
+    if sim_backend not in ("physx_cpu", "physx_cuda"):
+        raise ValueError(f"sim_backend must be 'physx_cpu' or 'physx_cuda', got {sim_backend!r}")
     from scaffold_bench.scaffolds import resolve_provider
 
     made = get_task(task)
     provider, states = resolve_provider(scaffolds), start_states(made, split)
-    return BatchedScaffoldEnv(made, provider, num_envs, states=states, split=split, **kwargs)
+    if sim_backend == "physx_cpu":
+        from scaffold_bench.envs.batched_env import BatchedScaffoldEnv
+
+        return BatchedScaffoldEnv(made, provider, num_envs, states=states, split=split, **kwargs)
+    from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
+    from scaffold_bench.envs.scaffold_env import ScaffoldEnv
+    from scaffold_bench.envs.source import check_vector_arguments
+
+    array, autoreset = kwargs.pop("array", "numpy"), kwargs.pop("autoreset", True)
+    check_vector_arguments(num_envs, array)
+    env = ScaffoldEnv(made, provider, states, split, num_envs=num_envs, sim_backend=sim_backend, **kwargs)
+    return GpuScaffoldEnv(env, array, autoreset)

@@ -7,6 +7,7 @@ has the same bits as ``gym.make`` with the same seed, state, plan and actions.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,14 @@ from scaffold_bench.envs.simulation import (
     place,
     simulation_config,
 )
-from scaffold_bench.envs.source import EpisodeSource, resolve_offsets, resolve_threshold, seeds_of
+from scaffold_bench.envs.source import (
+    EpisodeSource,
+    check_vector_arguments,
+    options_of_each,
+    resolve_offsets,
+    resolve_threshold,
+    seeds_of,
+)
 from scaffold_bench.envs.start_states import StartStates
 from scaffold_bench.types import Scaffold, ScaffoldProvider
 
@@ -102,10 +110,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         array: str = "numpy",
         autoreset: bool = True,
     ) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-            raise ValueError(f"num_envs must be a whole number of at least 1, got {num_envs!r}")
-        if array not in ("numpy", "torch"):
-            raise ValueError(f"array must be 'numpy' or 'torch', got {array!r}")
+        check_vector_arguments(num_envs, array)
         self.task, self.num_envs, self._array = task, num_envs, array
         if not autoreset:
             self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode.DISABLED}
@@ -183,7 +188,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         mask = np.asarray(chosen.pop("reset_mask", self._everywhere), dtype=bool)
         if mask.shape != (self.num_envs,):
             raise ValueError(f"reset_mask has shape {mask.shape}, expected ({self.num_envs},)")
-        per_env = [self._options_of(chosen, env) for env in range(self.num_envs)]
+        per_env = options_of_each(chosen, self.num_envs)
         rows = np.flatnonzero(mask)
         for row in rows:
             self._source.check(per_env[row])
@@ -193,17 +198,6 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
                 self._generators[row] = np.random.default_rng(seeds[row])
         self._begin(rows, [per_env[row] for row in rows])
         return self._out(self._episodes.observation()), self._infos(self._episodes.info())
-
-    def _options_of(self, options: Mapping[str, Any], env: int) -> dict[str, Any]:
-        """The options of one environment."""
-        mine = {}
-        for name, value in options.items():
-            if isinstance(value, list | tuple | np.ndarray):
-                if len(value) != self.num_envs:
-                    raise ValueError(f'options["{name}"] has {len(value)} entries for {self.num_envs} environments')
-                value = value[env]
-            mine[name] = value
-        return mine
 
     def _begin(self, rows: np.ndarray, options: Sequence[Mapping[str, Any]]) -> None:
         """Begin new episodes in some environments; the others are not touched."""
@@ -233,8 +227,8 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         observation, infos = self._episodes.observation(), self._infos(info)
         done = (terminated | truncated).numpy()
         if self._autoreset and done.any():
-            infos["final_obs"], infos["_final_obs"] = self._out(observation.clone()), done.copy()
             infos["final_info"], infos["_final_info"] = dict(infos), done.copy()
+            infos["final_obs"], infos["_final_obs"] = self._out(observation.clone()), done.copy()
             rows = np.flatnonzero(done)
             self._begin(rows, [{}] * len(rows))
             observation = self._episodes.observation()
@@ -263,6 +257,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
     def close_extras(self, **_: Any) -> None:
         """Let go of every scene."""
         self._simulation = None
+        gc.collect()  # ManiSkill's scenes and actors hold each other
 
 
 def _put_to_rest(world: CpuWorld) -> None:

@@ -140,8 +140,10 @@ class Episodes:
             if plan.valid:
                 self._check_beginning(row, reading)
         self.look(reading)
-        for name, value in self.task.initial_memory(self._state).items():
-            self._memory.setdefault(name, value.clone())[rows] = value[rows]
+        initial_memory = self.task.initial_memory(self._state)
+        self._memory = {name: self._memory.get(name, value).clone() for name, value in initial_memory.items()}
+        for name, value in initial_memory.items():
+            self._memory[name][rows] = value[rows]
 
     def _check_beginning(self, row: int, reading: SimulationReading) -> None:
         """Refuse a plan that begins where neither the hand nor its keypoints' bodies can be."""
@@ -249,6 +251,7 @@ class Episodes:
 
     def load_state_dict(self, state: dict[str, Any], rows: torch.Tensor) -> None:
         """Restore what :meth:`state_dict` returned, for environments ``rows`` (m,); then :meth:`look` again."""
+        self._memory = {name: value.clone() for name, value in self._memory.items()}  # measures may show it to someone
         for name, tensor in self._saved().items():
             value = torch.as_tensor(state[name], device=tensor.device)
             tensor[rows] = value.reshape(len(rows), *tensor.shape[1:]).to(tensor.dtype)

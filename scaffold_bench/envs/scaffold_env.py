@@ -28,7 +28,7 @@ from scaffold_bench.envs.simulation import (
     place,
     simulation_config,
 )
-from scaffold_bench.envs.source import EpisodeSource, resolve_offsets, resolve_threshold, seeds_of
+from scaffold_bench.envs.source import EpisodeSource, options_of_each, resolve_offsets, resolve_threshold, seeds_of
 from scaffold_bench.envs.start_states import StartStates
 from scaffold_bench.types import EPISODE_STEPS, Scaffold, ScaffoldProvider, StartState
 
@@ -244,7 +244,8 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         Args:
             seed: seeds the choice of start states; one per environment, or one for all.
             options: ``state`` picks a frozen state by index, ``trial`` jitters it reproducibly, ``start`` gives a
-                :class:`StartState`, ``scaffold`` injects a plan; ManiSkill's ``env_idx``, ``reconfigure`` and
+                :class:`StartState`, ``scaffold`` injects a plan (lists of them where there are several
+                environments); ManiSkill's ``env_idx``, ``reconfigure`` and
                 ``reset_to_env_states`` work as there.
 
         Raises:
@@ -255,13 +256,21 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             raise RuntimeError("this environment is closed; make a new one")
         options = dict(options or {})
         self._source.refuse_unknown(options, RESET_OPTIONS)
-        self._source.check(options)
+        for mine in self._options_of_each(options):
+            self._source.check(mine)
         if options.get("env_idx") is not None:
             options["env_idx"] = torch.as_tensor(options["env_idx"], device=self.device)
         self._seed_generators(seed)
         # ManiSkill's own generators, which nothing here draws from, take 32-bit seeds only
         folded = None if seed is None else [int(one) % 2**32 for one in np.atleast_1d(seed)]
         return super().reset(seed=folded, options=options)  # type: ignore[no-any-return]
+
+    def _options_of_each(self, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """What concerns episodes in the reset options of each environment; one environment takes no lists."""
+        ours: dict[str, Any] = {
+            name: options[name] for name in ("state", "trial", "start", "scaffold") if name in options
+        }
+        return [ours] if self.num_envs == 1 else options_of_each(ours, self.num_envs)
 
     def _seed_generators(self, seed: int | list[int] | None) -> None:
         if seed is None:
@@ -271,10 +280,12 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self._generators = [np.random.default_rng(one) for one in seeds_of(seed, self.num_envs)]
 
     def _initialize_episode(self, env_idx: torch.Tensor, options: dict[str, Any]) -> None:
-        envs = env_idx.tolist()
-        chosen = [self._source.start(self._generators[env], options) for env in envs]
+        envs, of_each = env_idx.tolist(), self._options_of_each(options)
+        chosen = [self._source.start(self._generators[env], of_each[env]) for env in envs]
         if self._ready:
-            plans = [self._source.plan(start, index, options) for start, index in chosen]
+            plans = [
+                self._source.plan(start, index, of_each[env]) for env, (start, index) in zip(envs, chosen, strict=True)
+            ]
         else:  # ManiSkill resets once while an environment is being made; nobody plans for that
             spec = self.task.spec
             plans = [Scaffold.failed(spec.name, len(spec.keypoints), start.wrist, "placeholder") for start, _ in chosen]

@@ -89,6 +89,33 @@ class EpisodeSource:
         return PrivilegedRequest(**common, start=start, reference=self.task.reference_waypoints(start))
 
 
+def check_vector_arguments(num_envs: Any, array: Any) -> None:
+    """Refuse what no vector environment can be made of.
+
+    Raises:
+        ValueError: ``num_envs`` is no whole number of at least 1, or ``array`` neither "numpy" nor "torch".
+    """
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+        raise ValueError(f"num_envs must be a whole number of at least 1, got {num_envs!r}")
+    if array not in ("numpy", "torch"):
+        raise ValueError(f"array must be 'numpy' or 'torch', got {array!r}")
+
+
+def options_of_each(options: Mapping[str, Any], num_envs: int) -> list[dict[str, Any]]:
+    """The reset options of each environment: a list holds one for each, anything else is for all.
+
+    Raises:
+        ValueError: a list of another length.
+    """
+    for name, value in options.items():
+        if isinstance(value, list | tuple | np.ndarray) and len(value) != num_envs:
+            raise ValueError(f'options["{name}"] has {len(value)} entries for {num_envs} environments')
+    return [
+        {name: value[env] if isinstance(value, list | tuple | np.ndarray) else value for name, value in options.items()}
+        for env in range(num_envs)
+    ]
+
+
 def resolve_threshold(threshold: float | str | None, spec: TaskSpec) -> float:
     """The termination threshold in metres for "task" (epsilon_0), None (``inf``: never) or a number.
 

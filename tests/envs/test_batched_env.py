@@ -61,14 +61,14 @@ def test_every_task_has_the_bits_of_a_single_environment(env_id: str) -> None:
     twins = [Twin(env_id, row) for row in (0, 2)]
     for twin in twins:
         twin.reset(observation, seed=7 + twin.row, options={"state": (0, 40, 99)[twin.row]})
-    for step in range(130):  # well into the grasp
-        actions = wander(env, rng, step)
+    for step in range(EPISODE_STEPS + 5):  # a whole episode, and the reset after it
+        actions = wander(env, rng, step % EPISODE_STEPS)
         outcome = env.step(actions)
         for twin in twins:
             twin.step(actions, outcome)
 
 
-@pytest.mark.parametrize("num_envs", [1, 16])
+@pytest.mark.parametrize("num_envs", [1, 16, 64])
 def test_bits_do_not_depend_on_neighbours_resets_or_history(num_envs: int) -> None:
     env, rng = vector(num_envs=num_envs), np.random.default_rng(1)
     rows = sorted({0, num_envs // 2, num_envs - 1})
@@ -108,6 +108,22 @@ def test_an_episode_that_ends_is_reset_in_the_same_step() -> None:
             assert (outcome[4]["final_info"]["tracking_error"][done].max(axis=1) > 0.02).all()
             assert (outcome[4]["elapsed_steps"][done] == 0).all()
     assert (ended >= 2).all()
+
+
+def test_without_autoreset_episodes_wait_for_the_caller() -> None:
+    env = vector(APPLE, 2, tracking_threshold=0.02, autoreset=False)
+    assert env.metadata["autoreset_mode"] == AutoresetMode.DISABLED
+    env.reset(seed=0)
+    plans = env.scaffolds
+    for _ in range(EPISODE_STEPS):
+        observation, _, terminated, _, infos = env.step(np.zeros(env.action_space.shape, np.float32))
+    assert terminated.all()
+    assert (infos["elapsed_steps"] == EPISODE_STEPS).all()
+    assert "final_obs" not in infos
+    assert env.scaffolds == plans
+    again, infos = env.reset(options={"reset_mask": np.array([False, True])})
+    np.testing.assert_array_equal(again[0], observation[0])
+    np.testing.assert_array_equal(infos["elapsed_steps"], [EPISODE_STEPS, 0])
 
 
 def test_all_episodes_are_truncated_together_after_their_plan() -> None:
@@ -184,6 +200,8 @@ def test_bad_options_are_refused(options: dict[str, Any], told: str) -> None:
         ({"array": "jax"}, "array must be 'numpy' or 'torch', got 'jax'"),
         ({"max_episode_steps": 100}, "an episode has 300 steps"),
         ({"split": "test"}, "split must be one of"),
+        ({"sim_backend": "gpu"}, "sim_backend must be 'physx_cpu' or 'physx_cuda', got 'gpu'"),
+        ({"sim_backend": "physx_cuda", "num_envs": 0}, "num_envs must be a whole number of at least 1, got 0"),
     ],
     ids=str,
 )
