@@ -87,8 +87,12 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 }
 
 
+STORED = ("zoo:", "file:")
+"""Prefixes of trained policies: those that ship with the package, and files or folders of one's own."""
+
+
 def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
-    """The policy object for a name, a ``module:Class`` reference, a class or an object.
+    """The policy object for a name, ``zoo:NAME``, ``file:PATH``, a ``module:Class`` reference, a class or an object.
 
     Modules are also looked for in the current directory.
 
@@ -99,10 +103,15 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
     if isinstance(policy, str):
         if policy in POLICIES:
             return POLICIES[policy]()
+        if policy.startswith(STORED):
+            from scaffold_bench.evaluation.zoo import stored_policy
+
+            return stored_policy(policy)
         module, colon, attribute = policy.partition(":")
         if not colon or not module or not attribute:
             raise ValueError(
-                f"there is no policy {policy!r}; use {', '.join(POLICIES)} or a reference like my_module:MyPolicy"
+                f"there is no policy {policy!r}; use {', '.join(POLICIES)}, zoo:NAME, file:PATH or a reference like "
+                "my_module:MyPolicy"
             )
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
@@ -127,13 +136,16 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
 
 
 def policy_source(policy: Any, made: Policy) -> str | None:
-    """Hash of the file a policy's class is written in; None for the package's own policies, which have its version.
+    """Hash of the file a policy's class is written in, or of its weights; None for policies without, which have the
+    package's version.
 
     Args:
         policy: as it was named. made: the object that :func:`make_policy` made of it.
     """
     if isinstance(policy, str) and policy in POLICIES:
         return None
+    if isinstance(policy, str) and policy.startswith(STORED):
+        return str(made.sha256())  # type: ignore[attr-defined]
     try:
         file = inspect.getsourcefile(type(made))
         return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
