@@ -138,6 +138,7 @@ PRESETS = {
         initial_std=0.5,
         reward_scale=0.1,
         bf16=True,
+        evaluate_every=15,
     ),
 }
 
