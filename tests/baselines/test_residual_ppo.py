@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import importlib
 import json
 import math
 import sys
@@ -19,13 +19,8 @@ import torch.multiprocessing as multiprocessing
 from scaffold_bench.evaluation import evaluate as evaluate_policy
 from scaffold_bench.evaluation.zoo import ActorPolicy, about, load_actor, save_actor
 
-SCRIPT = Path(__file__).parents[2] / "baselines" / "residual_ppo.py"
-spec = importlib.util.spec_from_file_location("residual_ppo", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-ppo = importlib.util.module_from_spec(spec)
-sys.modules["residual_ppo"] = ppo
-spec.loader.exec_module(ppo)
+sys.path.insert(0, str(Path(__file__).parents[2] / "baselines"))  # so that the processes it spawns find it too
+ppo: Any = importlib.import_module("residual_ppo")
 
 TINY = dict(
     env_id="Scaffold-OpenDrawer-v0",
