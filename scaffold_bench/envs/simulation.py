@@ -97,9 +97,9 @@ class CpuWorld:
 
     def apply_targets(self, targets: list[float]) -> None:
         """Set the drive targets (22) that changed."""
-        for index, (value, old) in enumerate(zip(targets, self._targets, strict=True)):
+        for drive, value, old in zip(self._drives, targets, self._targets, strict=True):
             if value != old:
-                self._drives[index](value)
+                drive(value)
         self._targets = targets
 
     def step(self) -> None:
