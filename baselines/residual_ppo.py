@@ -42,6 +42,7 @@ from torch import nn
 import scaffold_bench
 from scaffold_bench.evaluation.records import manifest, write_atomically
 from scaffold_bench.evaluation.zoo import ActorPolicy, save_actor
+from scaffold_bench.types import WRIST_DIM
 
 console = Console(stderr=True)
 
@@ -95,6 +96,11 @@ class Args:
     """layers of actor and critic, ELU"""
     initial_std: float = 1.0
     """of the Gaussian policy"""
+    initial_fingers: float = 0.0
+    """mean finger command of the untrained policy; below 0 the hand is open, as without an action (ours)"""
+    noise_correlation: float = 0.0
+    """of the exploration noise between one step and the next (ours); targets are smoothed, which white noise hardly
+    survives"""
     reward_scale: float = 1.0
     """rewards are multiplied by this for learning only"""
     final_threshold: float = 0.5
@@ -155,6 +161,7 @@ class ActorCritic(nn.Module):
     def __init__(self, observations: int, actions: int, args: Args) -> None:
         super().__init__()
         self.actor = mlp(observations, args.hidden, actions, last_gain=0.01)
+        nn.init.constant_(self.actor[-1].bias[WRIST_DIM:], args.initial_fingers)
         self.critic = mlp(observations, args.hidden, 1, last_gain=1.0)
         self.log_std = nn.Parameter(torch.full((actions,), math.log(args.initial_std)))
 
@@ -277,11 +284,13 @@ def rollout(
     generator: torch.Generator,
     args: Args,
     returns: torch.Tensor,
+    noise: torch.Tensor,
 ) -> tuple[Batch, torch.Tensor]:
     """Play ``args.num_steps`` steps in every environment.
 
     Args:
-        observation: (n, D) the environments' current observations. returns: (n,) running sums, updated in place.
+        observation: (n, D) the environments' current observations. returns: (n,) running sums and noise: (n, A) the
+            standard exploration noise of the last step, both updated in place.
 
     Returns:
         The batch, and the observations after it.
@@ -294,7 +303,9 @@ def rollout(
     for _ in range(args.num_steps):
         seen = normalizer(observation)
         mean = model.mean(seen)
-        action = mean + std * torch.randn(mean.shape, generator=generator, device=seen.device)
+        fresh = torch.randn(mean.shape, generator=generator, device=seen.device)
+        noise.mul_(args.noise_correlation).add_(fresh, alpha=math.sqrt(1.0 - args.noise_correlation**2))
+        action = mean + std * noise
         steps["raw"].append(observation)
         observation, reward, terminated, truncated, infos = envs.step(action)
         returns += reward
@@ -316,6 +327,7 @@ def rollout(
             }.items():
                 ended[name] += numbers.float().tolist()
             returns[done] = 0.0
+            noise[done] = torch.randn(noise[done].shape, generator=generator, device=seen.device)
         for name, value in {
             "observations": seen,
             "actions": action,
@@ -616,6 +628,8 @@ class Learner:
         self.generator.manual_seed(seed)
         self.observation, _ = self.envs.reset(seed=seed % 2**31)
         self.returns = torch.zeros(self.envs.num_envs, device=self.device)
+        shape = self.envs.action_space.shape
+        self.noise = torch.randn(shape, generator=self.generator, device=self.device)
 
     def warm_up(self) -> None:
         """Fit the normaliser to what the untrained policy sees; nothing is learned from it."""
@@ -625,7 +639,14 @@ class Learner:
 
     def _rollout(self) -> tuple[Batch, torch.Tensor]:
         return rollout(
-            self.envs, self.observation, self.model, self.normalizer, self.generator, self.args, self.returns
+            self.envs,
+            self.observation,
+            self.model,
+            self.normalizer,
+            self.generator,
+            self.args,
+            self.returns,
+            self.noise,
         )
 
     def iterate(self) -> dict[str, float]:
