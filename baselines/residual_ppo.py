@@ -95,9 +95,9 @@ class Args:
     hidden: tuple[int, ...] = (512, 512, 512)
     """layers of actor and critic, ELU"""
     initial_std: float = 1.0
-    """of the Gaussian policy"""
-    initial_fingers: float = 0.0
-    """mean finger command of the untrained policy; below 0 the hand is open, as without an action (ours)"""
+    """of the Gaussian policy's wrist residuals"""
+    initial_finger_std: float = 1.0
+    """of its finger commands"""
     noise_correlation: float = 0.0
     """of the exploration noise between one step and the next (ours); targets are smoothed, which white noise hardly
     survives"""
@@ -142,6 +142,7 @@ PRESETS = {
         entropy_coefficient=0.0,
         hidden=(256, 256, 256),
         initial_std=0.5,
+        initial_finger_std=0.5,
         reward_scale=0.1,
         bf16=True,
         evaluate_every=15,
@@ -161,9 +162,10 @@ class ActorCritic(nn.Module):
     def __init__(self, observations: int, actions: int, args: Args) -> None:
         super().__init__()
         self.actor = mlp(observations, args.hidden, actions, last_gain=0.01)
-        nn.init.constant_(self.actor[-1].bias[WRIST_DIM:], args.initial_fingers)
         self.critic = mlp(observations, args.hidden, 1, last_gain=1.0)
-        self.log_std = nn.Parameter(torch.full((actions,), math.log(args.initial_std)))
+        std = torch.full((actions,), args.initial_std)
+        std[WRIST_DIM:] = args.initial_finger_std
+        self.log_std = nn.Parameter(std.log())
 
     def value(self, observation: torch.Tensor) -> torch.Tensor:
         """Value (n,) of normalised observations (n, D)."""
