@@ -40,6 +40,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import scaffold_bench
+from scaffold_bench.control import RESIDUAL_LIMITS
+from scaffold_bench.envs.mdp import DEFAULT_FRAME_OFFSETS
 from scaffold_bench.evaluation.records import manifest, write_atomically
 from scaffold_bench.evaluation.zoo import ActorPolicy, save_actor
 from scaffold_bench.types import WRIST_DIM
@@ -98,9 +100,9 @@ class Args:
     """of the Gaussian policy's wrist residuals"""
     initial_finger_std: float = 1.0
     """of its finger commands"""
-    noise_correlation: float = 0.0
-    """of the exploration noise between one step and the next (ours); targets are smoothed, which white noise hardly
-    survives"""
+    lead: int = 0
+    """the residual is added to the plan this many steps ahead instead of to the next (ours): smoothing and the wrist's
+    drives lag by about twelve; 0, or a frame offset of the observation"""
     reward_scale: float = 1.0
     """rewards are multiplied by this for learning only"""
     final_threshold: float = 0.5
@@ -135,17 +137,20 @@ PRESETS = {
         preset="cpu",
         total_steps=1_500_000,
         num_envs=128,
-        num_steps=64,
-        minibatches=8,
+        num_steps=32,
+        minibatches=4,
+        desired_kl=0.02,
         learning_rate_range=(1e-4, 1e-3),
         clip_value=False,
         entropy_coefficient=0.0,
         hidden=(256, 256, 256),
         initial_std=0.5,
         initial_finger_std=0.5,
+        lead=10,
         reward_scale=0.1,
         bf16=True,
-        evaluate_every=15,
+        checkpoint_every=50,
+        evaluate_every=30,
     ),
 }
 
@@ -260,6 +265,32 @@ def seed_of(*parts: object) -> int:
 
 
 # ------------------------------------------------------------------------------------------------------- rollout
+def lead_matrix(layout: dict[str, slice], actions: int, lead: int) -> torch.Tensor:
+    """What turns an observation into the action that asks for the plan ``lead`` steps ahead.
+
+    Args:
+        layout: names of the observation's slices. actions: number A of them.
+        lead: 0 (no lead) or one of the observation's frame offsets.
+
+    Returns:
+        (A, D) with 1 / limit at the planned wrist ``lead`` frames ahead and -1 / limit at the next one.
+    """
+    matrix = torch.zeros(actions, max(piece.stop for piece in layout.values()))
+    if lead:
+        if lead not in DEFAULT_FRAME_OFFSETS:
+            raise ValueError(f"lead must be 0 or one of the frame offsets {DEFAULT_FRAME_OFFSETS}, got {lead}")
+        start = layout["planned_wrist"].start
+        for joint, limit in enumerate(RESIDUAL_LIMITS):
+            matrix[joint, start + WRIST_DIM * DEFAULT_FRAME_OFFSETS.index(lead) + joint] = 1.0 / limit
+            matrix[joint, start + joint] = -1.0 / limit
+    return matrix
+
+
+def lead_of(observation: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+    """The part (n, A) of the action that is a clipped linear function of observations (n, D) as they come."""
+    return (observation @ skip.T).clamp(-1.0, 1.0)
+
+
 @dataclass
 class Batch:
     """What an iteration learns from; T steps of n environments."""
@@ -286,13 +317,13 @@ def rollout(
     generator: torch.Generator,
     args: Args,
     returns: torch.Tensor,
-    noise: torch.Tensor,
+    skip: torch.Tensor,
 ) -> tuple[Batch, torch.Tensor]:
     """Play ``args.num_steps`` steps in every environment.
 
     Args:
-        observation: (n, D) the environments' current observations. returns: (n,) running sums and noise: (n, A) the
-            standard exploration noise of the last step, both updated in place.
+        observation: (n, D) the environments' current observations. returns: (n,) running sums, updated in place.
+        skip: (A, D), see :func:`lead_matrix`.
 
     Returns:
         The batch, and the observations after it.
@@ -305,11 +336,9 @@ def rollout(
     for _ in range(args.num_steps):
         seen = normalizer(observation)
         mean = model.mean(seen)
-        fresh = torch.randn(mean.shape, generator=generator, device=seen.device)
-        noise.mul_(args.noise_correlation).add_(fresh, alpha=math.sqrt(1.0 - args.noise_correlation**2))
-        action = mean + std * noise
+        action = mean + std * torch.randn(mean.shape, generator=generator, device=seen.device)
         steps["raw"].append(observation)
-        observation, reward, terminated, truncated, infos = envs.step(action)
+        observation, reward, terminated, truncated, infos = envs.step(action + lead_of(observation, skip))
         returns += reward
         done = terminated | truncated
         reward = reward * args.reward_scale
@@ -329,7 +358,6 @@ def rollout(
             }.items():
                 ended[name] += numbers.float().tolist()
             returns[done] = 0.0
-            noise[done] = torch.randn(noise[done].shape, generator=generator, device=seen.device)
         for name, value in {
             "observations": seen,
             "actions": action,
@@ -462,7 +490,9 @@ def update(
 
 # ------------------------------------------------------------------------------------------------------- evaluation
 @torch.no_grad()
-def evaluate(envs: Any, states: list[int], model: ActorCritic, normalizer: Normalizer) -> dict[str, float]:
+def evaluate(
+    envs: Any, states: list[int], model: ActorCritic, normalizer: Normalizer, skip: torch.Tensor
+) -> dict[str, float]:
     """Play the mean action from held-out states, one environment each; averages over all processes."""
     observation, _ = envs.reset(seed=0, options={"state": states})
     sums = torch.zeros(6, dtype=torch.float64)
@@ -470,7 +500,8 @@ def evaluate(envs: Any, states: list[int], model: ActorCritic, normalizer: Norma
     done = torch.zeros(len(states), dtype=torch.bool, device=observation.device)
     total = torch.zeros(len(states), device=observation.device)
     while not done.all():
-        observation, reward, terminated, truncated, infos = envs.step(model.mean(normalizer(observation)))
+        action = model.mean(normalizer(observation)) + lead_of(observation, skip)
+        observation, reward, terminated, truncated, infos = envs.step(action)
         total += reward
         done = terminated | truncated
         force = infos["tip_forces"]
@@ -619,6 +650,7 @@ class Learner:
         self.model = ActorCritic(observations, actions, args).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=args.learning_rate, eps=1e-5)
         self.normalizer = Normalizer(observations, self.device)
+        self.skip = lead_matrix(self.eval_envs.observation_layout, actions, args.lead).to(self.device)
         self.generator = torch.Generator(self.device)
         self.iteration = 0
         self.iterations = max(1, args.total_steps // (args.num_envs * args.num_steps))
@@ -630,8 +662,6 @@ class Learner:
         self.generator.manual_seed(seed)
         self.observation, _ = self.envs.reset(seed=seed % 2**31)
         self.returns = torch.zeros(self.envs.num_envs, device=self.device)
-        shape = self.envs.action_space.shape
-        self.noise = torch.randn(shape, generator=self.generator, device=self.device)
 
     def warm_up(self) -> None:
         """Fit the normaliser to what the untrained policy sees; nothing is learned from it."""
@@ -648,8 +678,12 @@ class Learner:
             self.generator,
             self.args,
             self.returns,
-            self.noise,
+            self.skip,
         )
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores of the mean action on held-out states."""
+        return evaluate(self.eval_envs, self.states, self.model, self.normalizer, self.skip)
 
     def iterate(self) -> dict[str, float]:
         """Play, learn, and tell about it."""
@@ -721,7 +755,7 @@ def train(args: Args) -> Path:
             scored: dict[str, float] = {}
             if last or learner.iteration % args.evaluate_every == 0:
                 start = time.perf_counter()
-                scored = evaluate(learner.eval_envs, learner.states, learner.model, learner.normalizer)
+                scored = learner.evaluate()
                 numbers["seconds_evaluating"] = time.perf_counter() - start
                 numbers |= {f"eval_{name}": value for name, value in scored.items()}
             enough = scored.get("success_once", 0.0) >= args.stop_at
@@ -790,7 +824,7 @@ def export(folder: Path, learner: Learner, numbers: dict[str, float], minutes: f
     }
     mean, std = learner.normalizer.mean.float(), learner.normalizer.std().float()
     pairs = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
-    save_actor(folder / "policy.safetensors", pairs, mean, std, about)
+    save_actor(folder / "policy.safetensors", pairs, mean, std, learner.skip, about)
 
 
 def make_video(folder: Path, args: Args) -> None:

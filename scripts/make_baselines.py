@@ -53,10 +53,17 @@ def into_zoo(run: Path) -> None:
     """Put a run's policy into the package; weights become half-precision numbers, to be small."""
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     task = get_task(facts["args"]["env_id"]).spec.name
-    layers, mean, std = load_actor(run / "policy.safetensors")
+    actor = load_actor(run / "policy.safetensors")
     (ZOO / METHOD).mkdir(parents=True, exist_ok=True)
-    halves = [(weight.half(), bias.half()) for weight, bias in layers]
-    save_actor(ZOO / METHOD / f"{task}.safetensors", halves, mean, std, about(run / "policy.safetensors"))
+    halves = [(weight.half(), bias.half()) for weight, bias in actor.layers]
+    save_actor(
+        ZOO / METHOD / f"{task}.safetensors",
+        halves,
+        actor.mean,
+        actor.std,
+        actor.skip,
+        about(run / "policy.safetensors"),
+    )
 
 
 def kept_runs() -> dict[str, list[dict[str, Any]]]:

@@ -1,7 +1,8 @@
 """Trained policies: how an actor is stored, loaded and played.
 
 An actor is a safetensors file: the layers of a multilayer perceptron with ELUs, the mean and standard deviation of the
-observations it was trained on, and a few facts in the header. Nothing in it is executed.
+observations it was trained on, a linear part that looks ahead in the plan, and a few facts in the header. Nothing in it
+is executed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +34,17 @@ def save_actor(
     layers: Sequence[tuple[torch.Tensor, torch.Tensor]],
     mean: torch.Tensor,
     std: torch.Tensor,
+    skip: torch.Tensor,
     about: Mapping[str, Any],
 ) -> None:
     """Write an actor.
 
     Args:
         layers: weight (out, in) and bias (out,) of every layer. mean, std: (D,) of the observations.
+        skip: (A, D), a linear part of the action; its product with an observation is clipped to -1..1.
         about: facts for the header: ``env_id`` and whatever else is worth knowing.
     """
-    tensors = {"mean": mean, "std": std}
+    tensors = {"mean": mean, "std": std, "skip": skip}
     for index, (weight, bias) in enumerate(layers):
         tensors |= {f"{index}.weight": weight, f"{index}.bias": bias}
     partial = path.with_name(path.name + ".part")
@@ -77,7 +81,7 @@ class ActorPolicy:
         self.path = Path(path)
         if not self.path.exists():
             raise ValueError(f"there is no policy at {self.path}")
-        self._loaded: dict[Path, tuple[list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor, torch.Tensor]] = {}
+        self._loaded: dict[Path, Actor] = {}
 
     def files(self) -> list[Path]:
         """The files of the policy."""
@@ -99,9 +103,9 @@ class ActorPolicy:
         file = self.path / f"{episode.spec.name}.safetensors" if self.path.is_dir() else self.path
         if file not in self._loaded:
             self._loaded[file] = load_actor(file)
-        self._layers, self._mean, self._std = self._loaded[file]
+        self._actor = self._loaded[file]
         size = max(piece.stop for piece in episode.layout.values())
-        inputs, outputs = len(self._mean), len(self._layers[-1][1])
+        outputs, inputs = self._actor.skip.shape
         if (inputs, outputs) != (size, episode.spec.action_dim):
             raise ValueError(
                 f"{file} takes {inputs} observations and gives {outputs} actions; {episode.spec.id} has {size} and "
@@ -111,17 +115,27 @@ class ActorPolicy:
     @torch.no_grad()
     def act(self, observation: FloatArray) -> FloatArray:
         """The mean action (A,) for an observation (D,)."""
-        x = torch.from_numpy(np.asarray(observation, dtype=np.float32))
-        x = ((x - self._mean) / self._std).clamp(-OBSERVATION_CLIP, OBSERVATION_CLIP)
-        for weight, bias in self._layers[:-1]:
+        actor, seen = self._actor, torch.from_numpy(np.asarray(observation, dtype=np.float32))
+        x = ((seen - actor.mean) / actor.std).clamp(-OBSERVATION_CLIP, OBSERVATION_CLIP)
+        for weight, bias in actor.layers[:-1]:
             x = torch.nn.functional.elu(torch.mv(weight, x) + bias)
-        weight, bias = self._layers[-1]
-        action: FloatArray = (torch.mv(weight, x) + bias).numpy()
+        weight, bias = actor.layers[-1]
+        action: FloatArray = (torch.mv(weight, x) + bias + torch.mv(actor.skip, seen).clamp(-1.0, 1.0)).numpy()
         return action
 
 
-def load_actor(path: Path) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor, torch.Tensor]:
-    """Layers, observation mean and standard deviation of a stored actor, as float32.
+@dataclass(frozen=True)
+class Actor:
+    """A stored actor, as float32; see :func:`save_actor`."""
+
+    layers: list[tuple[torch.Tensor, torch.Tensor]]
+    mean: torch.Tensor
+    std: torch.Tensor
+    skip: torch.Tensor
+
+
+def load_actor(path: Path) -> Actor:
+    """Read a stored actor.
 
     Raises:
         ValueError: the file is missing, too large, no safetensors file or no actor.
@@ -135,8 +149,8 @@ def load_actor(path: Path) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], tor
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a safetensors file ({error})") from error
-    count = (len(tensors) - 2) // 2
-    wanted = {"mean", "std", *(f"{i}.{part}" for i in range(count) for part in ("weight", "bias"))}
+    count = (len(tensors) - 3) // 2
+    wanted = {"mean", "std", "skip", *(f"{i}.{part}" for i in range(count) for part in ("weight", "bias"))}
     if not 1 <= count <= MAX_LAYERS or set(tensors) != wanted:
         raise ValueError(f"{path} holds no actor; it has the tensors {sorted(tensors)[:6]}")
     layers = [(tensors[f"{index}.weight"], tensors[f"{index}.bias"]) for index in range(count)]
@@ -147,9 +161,11 @@ def load_actor(path: Path) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], tor
         size = len(bias)
     if tensors["std"].shape != tensors["mean"].shape or not bool((tensors["std"] > 0).all()):
         raise ValueError(f"{path} holds no actor: its standard deviations do not fit")
+    if tensors["skip"].shape != (size, len(tensors["mean"])):
+        raise ValueError(f"{path} holds no actor: its linear part does not fit")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ValueError(f"{path} holds no actor: a number is not finite")
-    return layers, tensors["mean"], tensors["std"]
+    return Actor(layers, tensors["mean"], tensors["std"], tensors["skip"])
 
 
 def about(path: Path) -> dict[str, Any]:
