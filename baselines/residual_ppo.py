@@ -639,9 +639,10 @@ class Learner:
         self.device = torch.device("cuda" if args.sim_backend == "physx_cuda" else "cpu")
         common: dict[str, Any] = dict(scaffolds=args.scaffolds, sim_backend=args.sim_backend, array="torch")
         own = args.num_envs // processes
-        self.envs: Any = gym.make_vec(args.env_id, own, split="train", **common)
+        make: Any = gym.make_vec  # these have more than every vector environment
+        self.envs = make(args.env_id, own, split="train", **common)
         self.states = list(range(args.evaluation_states))[rank::processes]
-        self.eval_envs: Any = gym.make_vec(
+        self.eval_envs = make(
             args.env_id, max(1, len(self.states)), split="eval", tracking_threshold=None, autoreset=False, **common
         )
         observations = gym.spaces.flatdim(self.envs.single_observation_space)
@@ -650,7 +651,7 @@ class Learner:
         self.model = ActorCritic(observations, actions, args).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=args.learning_rate, eps=1e-5)
         self.normalizer = Normalizer(observations, self.device)
-        self.skip = lead_matrix(self.eval_envs.observation_layout, actions, args.lead).to(self.device)
+        self.skip = lead_matrix(self.envs.observation_layout, actions, args.lead).to(self.device)
         self.generator = torch.Generator(self.device)
         self.iteration = 0
         self.iterations = max(1, args.total_steps // (args.num_envs * args.num_steps))

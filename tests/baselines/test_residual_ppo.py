@@ -106,13 +106,33 @@ def test_only_what_was_cut_off_is_bootstrapped() -> None:
     normalizer.update(torch.tensor([[-1.0] * 3, [1.0] * 3]))  # mean 0, deviation 1
     returns = torch.zeros(2)
     batch, _ = ppo.rollout(
-        Stage(), torch.zeros(2, 3), model, normalizer, torch.Generator(), args, returns, torch.zeros(2, 2)
+        Stage(), torch.zeros(2, 3), model, normalizer, torch.Generator(), args, returns, torch.zeros(2, 3)
     )
     torch.testing.assert_close(batch.rewards, torch.tensor([[0.5, 0.5], [0.5 + 0.9 * 15.0, 0.5], [0.5, 0.5]]))
     torch.testing.assert_close(batch.dones, torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
     assert batch.episodes["return"] == [2.0, 2.0]
     assert batch.episodes["success"] == [1.0, 0.0]
     torch.testing.assert_close(returns, torch.ones(2))
+
+
+def test_the_lead_is_the_reference_policy_s_wrist() -> None:
+    """A residual of zero on the plan ahead asks for what the script asks for with the same lead."""
+    import gymnasium as gym
+
+    env: Any = gym.make_vec("Scaffold-Hammer-v0", num_envs=1, split="eval", tracking_threshold=None)
+    observation, _ = env.reset(seed=0, options={"state": 0})
+    skip = ppo.lead_matrix(env.observation_layout, 7, 10)
+    plan = env.scaffolds[0].wrist
+    for step in range(120):
+        lead = ppo.lead_of(torch.from_numpy(observation), skip)
+        expected = np.clip((plan[step + 10] - plan[step + 1]) / np.array(ppo.RESIDUAL_LIMITS), -1, 1)
+        np.testing.assert_allclose(lead[0, :6], expected, atol=2e-5)
+        assert lead[0, 6] == 0
+        observation, *_ = env.step(np.zeros((1, 7), np.float32))
+    assert not ppo.lead_matrix(env.observation_layout, 7, 0).any()
+    with pytest.raises(ValueError, match="lead must be 0 or one of the frame offsets"):
+        ppo.lead_matrix(env.observation_layout, 7, 7)
+    env.close()
 
 
 def test_the_learning_rate_follows_the_divergence() -> None:
@@ -248,7 +268,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -> None:
     ppo.train(tiny(tmp_path, resume=True))
     assert progress(tmp_path / "run") == progress(whole)
     ours, theirs = (load_actor(folder / "policy.safetensors") for folder in (tmp_path / "run", whole))
-    for mine, other in zip(ours[0], theirs[0], strict=True):
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
         assert torch.equal(mine[0], other[0])
         assert torch.equal(mine[1], other[1])
 
@@ -300,7 +320,9 @@ def test_the_actor_that_is_stored_is_the_one_that_was_trained(whole: Path) -> No
     )
     observation, _ = learner.eval_envs.reset(seed=0, options={"state": [0, 1]})
     with torch.no_grad():
-        expected = learner.model.mean(learner.normalizer(observation))
+        lead = ppo.lead_of(observation, learner.skip)
+        assert lead.abs().max() > 0.1
+        expected = learner.model.mean(learner.normalizer(observation)) + lead
     policy = ActorPolicy(whole / "policy.safetensors")
     task = learner.eval_envs.task
 
@@ -329,15 +351,16 @@ def test_a_stored_actor_is_evaluated_by_its_path(whole: Path) -> None:
         ({"0.weight": torch.zeros(4, 4)}, "a layer of"),
         ({"extra": torch.zeros(1)}, "holds no actor"),
         ({"std": torch.zeros(3)}, "standard deviations do not fit"),
+        ({"skip": torch.zeros(2, 2)}, "linear part does not fit"),
         ({"0.bias": torch.full((2,), math.nan)}, "not finite"),
     ],
-    ids=["shape", "names", "deviation", "nan"],
+    ids=["shape", "names", "deviation", "skip", "nan"],
 )
 def test_what_is_no_actor_is_refused(tmp_path: Path, change: dict[str, torch.Tensor], told: str) -> None:
     from safetensors.torch import load_file, save_file
 
     path = tmp_path / "policy.safetensors"
-    save_actor(path, [(torch.zeros(2, 3), torch.zeros(2))], torch.zeros(3), torch.ones(3), {})
+    save_actor(path, [(torch.zeros(2, 3), torch.zeros(2))], torch.zeros(3), torch.ones(3), torch.zeros(2, 3), {})
     load_actor(path)
     save_file({**load_file(path), **change}, path)
     with pytest.raises(ValueError, match=told):
