@@ -98,6 +98,8 @@ class Args:
     """layers of actor and critic, ELU"""
     initial_std: float = 1.0
     """of the Gaussian policy's wrist residuals"""
+    initial_fingers: float = 0.0
+    """mean finger command of the untrained policy (ours): 0 is open, 1 closed"""
     initial_finger_std: float = 1.0
     """of its finger commands"""
     lead: int = 0
@@ -167,6 +169,7 @@ class ActorCritic(nn.Module):
     def __init__(self, observations: int, actions: int, args: Args) -> None:
         super().__init__()
         self.actor = mlp(observations, args.hidden, actions, last_gain=0.01)
+        list(self.actor.parameters())[-1].data[WRIST_DIM:] = args.initial_fingers  # the last layer's bias
         self.critic = mlp(observations, args.hidden, 1, last_gain=1.0)
         std = torch.full((actions,), args.initial_std)
         std[WRIST_DIM:] = args.initial_finger_std

@@ -273,6 +273,18 @@ def test_a_resumed_run_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -> None:
         assert torch.equal(mine[1], other[1])
 
 
+def test_a_missing_dashboard_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SystemExit, match=r"pip install 'scaffold-bench\[train\]' .*, or use --track none"):
+        ppo.Tracker(tmp_path, tiny(tmp_path, track="tensorboard"), keep=0)
+
+
+def test_curves_go_to_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    ppo.Tracker(tmp_path, tiny(tmp_path, track="tensorboard"), keep=0).write({"iteration": 1, "steps": 8, "kl": 0.1})
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
 def test_runs_are_not_mixed(whole: Path) -> None:
     with pytest.raises(SystemExit, match="holds a run; use --resume"):
         ppo.train(tiny(whole.parent))
