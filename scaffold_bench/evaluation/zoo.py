@@ -49,6 +49,7 @@ def save_actor(
         tensors |= {f"{index}.weight": weight, f"{index}.bias": bias}
     partial = path.with_name(path.name + ".part")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, {"about": json.dumps(about)})
+    partial.chmod(0o644)  # safetensors keeps files to their owner
     partial.replace(path)
 
 
