@@ -69,7 +69,7 @@ def evaluate(
     An interrupted evaluation is resumed by the same command.
 
     Args:
-        policy: reference, plan-only, random, or module:Class.
+        policy: reference, plan-only, random, zoo:residual-ppo, file:PATH of a trained policy, or module:Class.
         tasks: comma-separated short names or ids, or all.
         preset: quick (20 states x 1 trial) or full (100 x 20).
         out: folder for records.jsonl, manifest.json, summary.json and pictures.
