@@ -105,7 +105,8 @@ def readme(runs: list[tuple[dict[str, Any], dict[str, Any]]], text: str) -> str:
     names = list(dict.fromkeys(name for _, summary in runs for name in summary["tasks"]))
     rows = ["| policy | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
     for manifest, summary in runs:
-        scores = [f"{100 * summary['tasks'][name]['success_once']['mean']:.0f}" for name in names]
+        done = summary["tasks"]
+        scores = [f"{100 * done[name]['success_once']['mean']:.0f}" if name in done else "–" for name in names]
         rows.append(f"| {manifest['policy']} | " + " | ".join(scores) + " |")
     head, rest = text.split(BEGIN, 1)
     return head + BEGIN + "\n" + "\n".join(rows) + "\n" + END + rest.split(END, 1)[1]
