@@ -147,9 +147,11 @@ def plot(runs: dict[str, list[dict[str, Any]]], path: Path) -> None:
             )
         axis.axhline(100 * GOOD, color="grey", lw=0.5, ls="--")
         axis.set(title=task, ylim=(-2, 102))
+    for axis in axes.flat[len(runs) :]:
+        axis.set_visible(False)
     axes[0, 0].legend(fontsize=7)
     figure.supxlabel("minutes on one core")
-    figure.supylabel("success once, % (points: held-out; faint: training episodes, sampled actions)")
+    figure.supylabel("success once, %\n(faint: training episodes)", fontsize=9)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
