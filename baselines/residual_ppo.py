@@ -44,7 +44,7 @@ from scaffold_bench.control import RESIDUAL_LIMITS
 from scaffold_bench.envs.mdp import DEFAULT_FRAME_OFFSETS
 from scaffold_bench.evaluation.records import manifest, write_atomically
 from scaffold_bench.evaluation.zoo import ActorPolicy, save_actor
-from scaffold_bench.types import WRIST_DIM
+from scaffold_bench.types import EPISODE_STEPS, WRIST_DIM
 
 console = Console(stderr=True)
 
@@ -321,12 +321,15 @@ def rollout(
     args: Args,
     returns: torch.Tensor,
     skip: torch.Tensor,
+    cuts: torch.Tensor,
 ) -> tuple[Batch, torch.Tensor]:
     """Play ``args.num_steps`` steps in every environment.
 
     Args:
         observation: (n, D) the environments' current observations. returns: (n,) running sums, updated in place.
         skip: (A, D), see :func:`lead_matrix`.
+        cuts: (n,) steps until an episode is cut off to begin another, counted down in place; see
+            :meth:`Learner.begin_episodes`.
 
     Returns:
         The batch, and the observations after it.
@@ -361,6 +364,12 @@ def rollout(
             }.items():
                 ended[name] += numbers.float().tolist()
             returns[done] = 0.0
+        cuts -= 1
+        if (cut := (cuts == 0) & ~done).any():
+            done = done | cut
+            reward[cut] += args.gamma * model.value(normalizer(observation[cut]))
+            observation, _ = envs.reset(options={"reset_mask": cut.cpu().numpy()})
+            returns[cut] = 0.0
         for name, value in {
             "observations": seen,
             "actions": action,
@@ -660,12 +669,18 @@ class Learner:
         self.iterations = max(1, args.total_steps // (args.num_envs * args.num_steps))
 
     def begin_episodes(self) -> None:
-        """Begin new episodes everywhere, from a seed that depends on nothing but the iteration."""
+        """Begin new episodes everywhere, from a seed that depends on nothing but the iteration.
+
+        Every first episode is cut off at a step of its own. Environments that stay in step would show an iteration
+        one phase of the task only, and the policy would forget the others.
+        """
         rank, _ = world()
         seed = seed_of(self.args.seed, rank, self.iteration)
         self.generator.manual_seed(seed)
         self.observation, _ = self.envs.reset(seed=seed % 2**31)
-        self.returns = torch.zeros(self.envs.num_envs, device=self.device)
+        count = self.envs.num_envs
+        self.returns = torch.zeros(count, device=self.device)
+        self.cuts = torch.randint(1, EPISODE_STEPS, (count,), generator=self.generator, device=self.device)
 
     def warm_up(self) -> None:
         """Fit the normaliser to what the untrained policy sees; nothing is learned from it."""
@@ -683,6 +698,7 @@ class Learner:
             self.args,
             self.returns,
             self.skip,
+            self.cuts,
         )
 
     def evaluate(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -104,15 +104,39 @@ def test_only_what_was_cut_off_is_bootstrapped() -> None:
     torch.nn.init.constant_(model.critic[0].weight, 1.0)  # the value is the sum of the observation
     normalizer = ppo.Normalizer(3, torch.device("cpu"))
     normalizer.update(torch.tensor([[-1.0] * 3, [1.0] * 3]))  # mean 0, deviation 1
-    returns = torch.zeros(2)
-    batch, _ = ppo.rollout(
-        Stage(), torch.zeros(2, 3), model, normalizer, torch.Generator(), args, returns, torch.zeros(2, 3)
-    )
+    returns, skip = torch.zeros(2), torch.zeros(2, 3)
+    never = torch.full((2,), -1)
+    start, generator = torch.zeros(2, 3), torch.Generator()
+    batch, _ = ppo.rollout(Stage(), start, model, normalizer, generator, args, returns, skip, never)
     torch.testing.assert_close(batch.rewards, torch.tensor([[0.5, 0.5], [0.5 + 0.9 * 15.0, 0.5], [0.5, 0.5]]))
     torch.testing.assert_close(batch.dones, torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
     assert batch.episodes["return"] == [2.0, 2.0]
     assert batch.episodes["success"] == [1.0, 0.0]
     torch.testing.assert_close(returns, torch.ones(2))
+
+
+def test_a_first_episode_is_cut_off_with_the_value_of_what_was_left() -> None:
+    class Resettable(Stage):
+        masks: ClassVar[list[list[bool]]] = []
+
+        def reset(self, options: dict[str, Any]) -> Any:
+            self.masks.append(options["reset_mask"].tolist())
+            return torch.full((2, 3), 7.0), {}
+
+    args = dataclasses.replace(ppo.PRESETS["cpu"], hidden=(), num_steps=1, reward_scale=1.0, gamma=0.9)
+    model, normalizer = ppo.ActorCritic(3, 2, args), ppo.Normalizer(3, torch.device("cpu"))
+    torch.nn.init.constant_(model.critic[0].bias, 4.0)
+    normalizer.update(torch.tensor([[-1.0] * 3, [1.0] * 3]))
+    returns, cuts = torch.zeros(2), torch.tensor([1, 5])
+    batch, observation = ppo.rollout(
+        Resettable(), torch.zeros(2, 3), model, normalizer, torch.Generator(), args, returns, torch.zeros(2, 3), cuts
+    )
+    torch.testing.assert_close(batch.rewards[0], torch.tensor([1.0 + 0.9 * 4.0, 1.0]))
+    assert batch.dones[0].tolist() == [1.0, 0.0]
+    assert Resettable.masks == [[True, False]]
+    assert returns.tolist() == [0.0, 1.0]
+    assert cuts.tolist() == [0, 4]
+    assert observation[0, 0] == 7.0
 
 
 def test_the_lead_is_the_reference_policy_s_wrist() -> None:
