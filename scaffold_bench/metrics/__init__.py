@@ -1,6 +1,33 @@
 """Records to arrays to intervals. NumPy only; no simulator."""
 
-from scaffold_bench.metrics.statistics import Interval, cluster_bootstrap, interquartile_mean
-from scaffold_bench.metrics.summary import TaskSummary, summarize
+from scaffold_bench.metrics.attribution import Attribution, Facts, attribute, count_causes, flows
+from scaffold_bench.metrics.comparison import Profile, performance_profile, places, probability_of_improvement
+from scaffold_bench.metrics.statistics import (
+    Interval,
+    cluster_bootstrap,
+    hierarchical_bootstrap,
+    hierarchical_interval,
+    interquartile_mean,
+)
+from scaffold_bench.metrics.summary import TaskSummary, outcomes, summarize, summarize_runs
 
-__all__ = ["Interval", "TaskSummary", "cluster_bootstrap", "interquartile_mean", "summarize"]
+__all__ = [
+    "Attribution",
+    "Facts",
+    "Interval",
+    "Profile",
+    "TaskSummary",
+    "attribute",
+    "cluster_bootstrap",
+    "count_causes",
+    "flows",
+    "hierarchical_bootstrap",
+    "hierarchical_interval",
+    "interquartile_mean",
+    "outcomes",
+    "performance_profile",
+    "places",
+    "probability_of_improvement",
+    "summarize",
+    "summarize_runs",
+]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from scaffold_bench.metrics.statistics import Interval, cluster_bootstrap, interquartile_mean
-from scaffold_bench.types import EpisodeRecord
+from scaffold_bench.metrics.attribution import attribute, count_causes
+from scaffold_bench.metrics.statistics import (
+    BOOTSTRAP_SAMPLES,
+    Interval,
+    cluster_bootstrap,
+    hierarchical_bootstrap,
+    interquartile_mean,
+    interquartile_means,
+    percentile_interval,
+)
+from scaffold_bench.types import EpisodeRecord, FloatArray
 
 
 @dataclass(frozen=True)
@@ -29,19 +38,21 @@ class TaskSummary:
     failures: dict[str, int]
 
 
+def _rng(task: str, field: str) -> np.random.Generator:
+    """Resampling depends on nothing but what is resampled, so a summary can be recomputed to the last bit."""
+    seed = hashlib.sha256(f"{task}|{field}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(seed[:8], "little"))
+
+
 def _interval(records: Sequence[EpisodeRecord], field: str) -> Interval:
     clusters: dict[int, list[float]] = {}
     for record in records:
         clusters.setdefault(record.state, []).append(float(getattr(record, field)))
-    # the resampling depends on nothing but what is resampled, so a summary can be recomputed to the last bit
-    seed = hashlib.sha256(f"{records[0].task}|{field}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-    return cluster_bootstrap([clusters[state] for state in sorted(clusters)], rng)
+    return cluster_bootstrap([clusters[state] for state in sorted(clusters)], _rng(records[0].task, field))
 
 
-def summarize_task(records: Sequence[EpisodeRecord]) -> TaskSummary:
-    """Scores of the records of one task, in any order."""
-    ordered = sorted(records, key=lambda record: record.key)
+def _task_summary(ordered: Sequence[EpisodeRecord], once: Interval, at_end: Interval) -> TaskSummary:
+    """The scores of one task's records, whose order decides the last bits of the means."""
     failures: dict[str, int] = {}
     for record in ordered:
         if record.failure:
@@ -54,8 +65,8 @@ def summarize_task(records: Sequence[EpisodeRecord]) -> TaskSummary:
         task=ordered[0].task,
         episodes=len(ordered),
         states=len({record.state for record in ordered}),
-        success_once=_interval(ordered, "success_once"),
-        success_at_end=_interval(ordered, "success_at_end"),
+        success_once=once,
+        success_at_end=at_end,
         tracking_error=mean("tracking_error_mean"),
         tracked_fraction=mean("tracked_fraction"),
         tips_in_contact=mean("tips_in_contact"),
@@ -64,11 +75,22 @@ def summarize_task(records: Sequence[EpisodeRecord]) -> TaskSummary:
     )
 
 
-def summarize(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
-    """Per-task scores and their aggregates as a JSON-like dictionary; empty tasks are left out."""
+def summarize_task(records: Sequence[EpisodeRecord]) -> TaskSummary:
+    """Scores of the records of one task, in any order."""
+    ordered = sorted(records, key=lambda record: record.key)
+    return _task_summary(ordered, _interval(ordered, "success_once"), _interval(ordered, "success_at_end"))
+
+
+def _by_task(records: Iterable[EpisodeRecord]) -> dict[str, list[EpisodeRecord]]:
     by_task: dict[str, list[EpisodeRecord]] = {}
     for record in records:
         by_task.setdefault(record.task, []).append(record)
+    return by_task
+
+
+def summarize(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    """Per-task scores and their aggregates as a JSON-like dictionary; empty tasks are left out."""
+    by_task = _by_task(records)
     tasks = [summarize_task(by_task[name]) for name in sorted(by_task)]
     scores = [task.success_once.mean for task in tasks]
     return {
@@ -76,4 +98,58 @@ def summarize(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "mean_success_once": float(np.mean(scores)) if scores else None,
         "interquartile_mean_success_once": interquartile_mean(scores) if scores else None,
         "mean_success_at_end": float(np.mean([task.success_at_end.mean for task in tasks])) if tasks else None,
+    }
+
+
+def outcomes(runs: Sequence[Sequence[EpisodeRecord]], field: str = "success_once") -> dict[str, FloatArray]:
+    """A field of every episode as arrays (seeds, states, trials), by task.
+
+    Args:
+        runs: the records of each training seed. field: a number or truth value of the record.
+
+    Raises:
+        ValueError: a task's runs do not hold the same states with the same number of trials.
+    """
+    parts = [_by_task(records) for records in runs]
+    if not parts or any(set(part) != set(parts[0]) for part in parts):
+        raise ValueError("every training seed must have the same tasks")
+    arrays = {}
+    for task in sorted(parts[0]):
+        ordered = [sorted(part[task], key=lambda record: record.key) for part in parts]
+        states, trials = (len({getattr(record, axis) for record in ordered[0]}) for axis in ("state", "trial"))
+        keys = [[record.key for record in records] for records in ordered]
+        if len(set(keys[0])) != states * trials or any(other != keys[0] for other in keys):
+            raise ValueError(f"{task}: every training seed must have the same states and trials, each once")
+        values = [[float(getattr(record, field)) for record in records] for records in ordered]
+        arrays[task] = np.array(values).reshape(len(runs), states, trials)
+    return arrays
+
+
+def summarize_runs(runs: Sequence[Sequence[EpisodeRecord]]) -> dict[str, Any]:
+    """Scores of a method from the records of each of its training seeds, as a JSON-like dictionary.
+
+    As :func:`summarize`, with intervals that resample seeds, states and trials, intervals for the means over tasks
+    (tasks are resampled on their own, not among each other), and why episodes failed.
+
+    Raises:
+        ValueError: the runs do not hold the same episodes.
+    """
+    once, at_end = outcomes(runs, "success_once"), outcomes(runs, "success_at_end")
+    by_task = _by_task(record for records in runs for record in sorted(records, key=lambda record: record.key))
+    tasks: dict[str, Any] = {}
+    samples = np.empty((len(once), 2, BOOTSTRAP_SAMPLES))
+    for task, of_task in zip(once, samples, strict=True):
+        of_task[:] = hierarchical_bootstrap(np.stack([once[task], at_end[task]]), _rng(task, "runs"))
+        intervals = (
+            percentile_interval(float(values[task].mean()), of_task[i]) for i, values in enumerate((once, at_end))
+        )
+        summary = asdict(_task_summary(by_task[task], *intervals))
+        tasks[task] = {**summary, "seeds": len(runs), "causes": count_causes(map(attribute, by_task[task]))}
+    scores = np.array([[tasks[task][name]["mean"] for task in tasks] for name in ("success_once", "success_at_end")])
+    middle = interquartile_means(samples[:, 0].T)
+    return {
+        "tasks": tasks,
+        "mean_success_once": asdict(percentile_interval(float(scores[0].mean()), samples[:, 0].mean(axis=0))),
+        "interquartile_mean_success_once": asdict(percentile_interval(interquartile_mean(scores[0]), middle)),
+        "mean_success_at_end": asdict(percentile_interval(float(scores[1].mean()), samples[:, 1].mean(axis=0))),
     }

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -5,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaffold_bench.metrics import Interval, cluster_bootstrap, interquartile_mean
+from scaffold_bench.metrics import (
+    Interval,
+    cluster_bootstrap,
+    hierarchical_bootstrap,
+    hierarchical_interval,
+    interquartile_mean,
+)
+from scaffold_bench.metrics.statistics import interquartile_means
 
 VALUES = st.floats(-100, 100)
 CLUSTERS = st.lists(st.lists(VALUES, min_size=1, max_size=5), min_size=1, max_size=6)
@@ -126,3 +134,66 @@ def test_a_ragged_sample_weighs_every_trial_alike():
 def test_a_cluster_without_values_is_refused(clusters):
     with pytest.raises(ValueError, match="every cluster needs at least one value"):
         bootstrap(clusters)
+
+
+# --- hierarchical bootstrap: seeds, states, trials
+
+
+def resampled(values, seed=0, **arguments):
+    return hierarchical_interval(np.asarray(values, dtype=float), np.random.default_rng(seed), **arguments)
+
+
+def test_one_seed_is_the_clustered_bootstrap():
+    values = (np.random.default_rng(4).uniform(size=(40, 5)) < 0.6).astype(float)
+    nested, clustered = resampled(values[None], samples=20000), bootstrap(values.tolist(), samples=20000)
+    assert nested.mean == pytest.approx(clustered.mean)
+    assert (nested.low, nested.high) == pytest.approx((clustered.low, clustered.high), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((50, 4, 4), 0), ((4, 50, 4), 1), ((4, 4, 50), 2)],
+    ids=["seeds", "states", "trials"],
+)
+def test_what_varies_on_one_level_counts_by_that_level(shape, axis):
+    # values alternate along one axis and are alike along the others: resampling it is the first chance to vary
+    alternating = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(3)]) % 2
+    values = np.broadcast_to(alternating, shape)
+    independent = shape[axis] * math.prod(shape[:axis])  # drawn anew below every drawn cluster above
+    assert width(resampled(values, samples=20000)) == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(independent), rel=0.1)
+
+
+def test_every_way_to_resample_two_seeds_with_two_states_is_equally_likely():
+    # seeds a and b with states (0, 1) and (2, 4): drawn twice a seed, then twice a state of each
+    values = np.array([[[[0.0], [1.0]], [[2.0], [4.0]]]])
+    means = hierarchical_bootstrap(values, np.random.default_rng(0), 40000)[0]
+    expected = {}
+    for seeds in itertools.product([(0, 1), (2, 4)], repeat=2):
+        for drawn in itertools.product(*(itertools.product(states, repeat=2) for states in seeds)):
+            mean = sum(map(sum, drawn)) / 4
+            expected[mean] = expected.get(mean, 0) + 1 / 64
+    found, counts = np.unique(means, return_counts=True)
+    assert dict(zip(found, counts / len(means), strict=True)) == pytest.approx(expected, abs=0.01)
+
+
+def test_quantities_of_the_same_episodes_share_their_draws():
+    values = np.random.default_rng(1).uniform(size=(3, 10, 4))
+    first, double = hierarchical_bootstrap(np.stack([values, 2 * values]), np.random.default_rng(2), 200)
+    np.testing.assert_allclose(double, 2 * first)
+
+
+def test_more_trials_than_a_byte_counts_are_all_drawn():
+    values = np.zeros((1, 1, 1, 300))
+    values[..., 299] = 300.0
+    assert hierarchical_bootstrap(values, np.random.default_rng(0), 200).mean() == pytest.approx(1.0, abs=0.25)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 3, 0, 2), (0, 1, 1, 1)])
+def test_values_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match="values must have the shape"):
+        hierarchical_bootstrap(np.zeros(shape), np.random.default_rng(0))
+
+
+@given(st.lists(st.lists(VALUES, min_size=5, max_size=5), min_size=1, max_size=4))
+def test_interquartile_means_of_rows_are_those_of_each_row(rows):
+    assert interquartile_means(np.array(rows)).tolist() == [interquartile_mean(row) for row in rows]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaffold_bench.evaluation.records import parse_record, record_line
-from scaffold_bench.metrics import summarize
+from scaffold_bench.metrics import outcomes, summarize, summarize_runs
 from scaffold_bench.types import EpisodeRecord
 
 
@@ -127,3 +127,100 @@ def test_no_records_have_no_scores():
         "interquartile_mean_success_once": None,
         "mean_success_at_end": None,
     }
+
+
+# --- several training seeds
+
+
+def seeded(success, seeds=3, states=5, trials=4, task="hammer"):
+    """Runs whose success is a function of seed, state and trial."""
+    return [
+        [
+            record(state, trial, bool(success(seed, state, trial)), task)
+            for state in range(states)
+            for trial in range(trials)
+        ]
+        for seed in range(seeds)
+    ]
+
+
+def test_one_run_has_the_scores_of_its_summary():
+    several, one = summarize_runs([RECORDS]), summarize(RECORDS)
+    for part in ("success_once", "success_at_end"):
+        assert several["tasks"]["hammer"][part]["mean"] == one["tasks"]["hammer"][part]["mean"]
+    for part in ("states", "episodes", "tracking_error", "grip_force", "failures"):
+        assert several["tasks"]["hammer"][part] == one["tasks"]["hammer"][part]
+    assert several["tasks"]["hammer"]["seeds"] == 1
+    assert several["mean_success_once"]["mean"] == one["mean_success_once"]
+
+
+def test_scores_of_several_seeds_by_hand():
+    summary = summarize_runs(seeded(lambda seed, state, _: seed == 0 or (seed == 1 and state == 0)))
+    task = summary["tasks"]["hammer"]
+    assert (task["seeds"], task["states"], task["episodes"]) == (3, 5, 60)
+    assert task["success_once"]["mean"] == pytest.approx((20 + 4) / 60)
+    assert task["causes"] == {"tracked and solved": 24, "tracked but failed": 36}
+
+
+def test_seeds_that_differ_widen_the_interval():
+    apart = summarize_runs(seeded(lambda seed, *_: seed % 2, seeds=4))
+    mixed = summarize_runs(seeded(lambda seed, state, trial: (seed + state + trial) % 2, seeds=4))
+    wide, narrow = (summary["tasks"]["hammer"]["success_once"] for summary in (apart, mixed))
+    assert wide["mean"] == narrow["mean"] == 0.5
+    assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
+
+
+def test_means_over_tasks_have_intervals():
+    runs = [
+        [*first, *second, *third, *fourth]
+        for first, second, third, fourth in zip(
+            *(
+                seeded(lambda seed, state, trial, n=n: (7 * seed + 3 * state + trial) % 10 < n, task=task)
+                for task, n in (("a", 1), ("b", 4), ("c", 5), ("d", 9))
+            ),
+            strict=True,
+        )
+    ]
+    summary = summarize_runs(runs)
+    scores = {task: part["success_once"]["mean"] for task, part in summary["tasks"].items()}
+    assert summary["mean_success_once"]["mean"] == pytest.approx(sum(scores.values()) / 4)
+    assert summary["interquartile_mean_success_once"]["mean"] == pytest.approx((scores["b"] + scores["c"]) / 2)
+    for name in ("mean_success_once", "interquartile_mean_success_once", "mean_success_at_end"):
+        interval = summary[name]
+        assert interval["low"] < interval["mean"] < interval["high"]
+    # four tasks together are surer than one
+    widths = [part["success_once"]["high"] - part["success_once"]["low"] for part in summary["tasks"].values()]
+    together = summary["mean_success_once"]
+    assert together["high"] - together["low"] < np.mean(widths)
+
+
+@settings(deadline=None, max_examples=5)
+@given(st.permutations(range(20)))
+def test_the_order_of_records_within_a_seed_does_not_matter(order):
+    runs = seeded(lambda seed, state, trial: (seed + state * trial) % 3 == 0)
+    shuffled = [[run[i] for i in order] for run in runs]
+    assert json.dumps(summarize_runs(shuffled)) == json.dumps(summarize_runs(runs))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda runs: [*runs[:2], runs[2][:-1]],
+        lambda runs: [*runs[:2], [*runs[2][:-1], runs[2][0]]],
+        lambda runs: [*runs[:2], [*runs[2], record(0, task="apple")]],
+        lambda runs: [*runs[:2], [*runs[2][:-1], record(9, 3)]],
+        lambda runs: [run[:-1] for run in runs],
+        lambda _: [],
+    ],
+    ids=["missing", "twice", "another task", "another state", "ragged", "nothing"],
+)
+def test_runs_of_other_episodes_are_refused(spoil):
+    with pytest.raises(ValueError, match="every training seed must have"):
+        summarize_runs(spoil(seeded(lambda *_: True)))
+
+
+def test_outcomes_are_arrays_of_seeds_states_and_trials():
+    runs = seeded(lambda seed, state, trial: (seed, state, trial) == (2, 1, 3))
+    (array,) = outcomes(runs).values()
+    assert array.shape == (3, 5, 4)
+    assert np.argwhere(array).tolist() == [[2, 1, 3]]
