@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from scaffold_bench.control import interpolate
 from scaffold_bench.types import (
+    EPISODE_STEPS,
     PLAN_WAYPOINTS,
     InvalidScaffoldError,
     PrivilegedRequest,
@@ -77,6 +78,18 @@ def scaffold_from_waypoints(
     )
 
 
+def check_waypoints(count: int) -> None:
+    """Refuse a number of waypoints no plan can have.
+
+    Raises:
+        ValueError: fewer than 2, or more than frames.
+    """
+    if count < 2:
+        raise ValueError(f"a plan needs at least 2 waypoints, got {count}")
+    if count > EPISODE_STEPS + 1:
+        raise ValueError(f"a plan has at most {EPISODE_STEPS + 1} waypoints, got {count}")
+
+
 def failed_scaffold(
     request: ScaffoldRequest, reason: str, provenance: Mapping[str, str | int | float | bool] | None = None
 ) -> Scaffold:
@@ -98,8 +111,7 @@ class OracleProvider:
     privileged = True
 
     def __init__(self, waypoints: int = PLAN_WAYPOINTS) -> None:
-        if waypoints < 2:
-            raise ValueError(f"a plan needs at least 2 waypoints, got {waypoints}")
+        check_waypoints(waypoints)
         self.waypoints = waypoints
 
     def plan(self, request: PrivilegedRequest) -> Scaffold:

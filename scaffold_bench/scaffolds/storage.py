@@ -94,13 +94,14 @@ class _Row:
 
 
 class ScaffoldFile(Sequence[Scaffold]):
-    """The plans of a file; each is interpolated and validated when it is asked for.
+    """The plans of a file; each is interpolated and validated when it is first asked for, and kept from then on.
 
     ``entries`` lists task, split and state of every plan in order.
     """
 
     def __init__(self, groups: list[_Group], arrays: list[dict[str, FloatArray]], entries: list[_Row]) -> None:
         self._groups, self._arrays, self.entries = groups, arrays, entries
+        self._made: dict[int, Scaffold] = {}  # plans are frozen, so all may have the same one
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -115,6 +116,8 @@ class ScaffoldFile(Sequence[Scaffold]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
+        if index in self._made:
+            return self._made[index]
         entry = self.entries[index]
         group, arrays = self._groups[entry.group], self._arrays[entry.group]
         times = arrays["times"][entry.row] if group.timed else None
@@ -122,9 +125,11 @@ class ScaffoldFile(Sequence[Scaffold]):
             arrays["keypoints"][entry.row], arrays["wrist"][entry.row], tuple(group.attachments), times
         )
         try:
-            return scaffold_from_waypoints(entry.task, waypoints, entry.provenance, entry.valid, entry.reason)
+            made = scaffold_from_waypoints(entry.task, waypoints, entry.provenance, entry.valid, entry.reason)
         except InvalidScaffoldError as error:
             raise InvalidScaffoldError(f"plan {index}: {error.field}", error.reason) from None
+        self._made[index] = made
+        return made
 
 
 def _coarse(scaffold: Scaffold) -> Waypoints:

@@ -567,7 +567,7 @@ def test_a_thing_that_cannot_plan_is_a_type_error(thing):
 
 @pytest.mark.parametrize("name", ["orakle", "", "missing.npz"])
 def test_an_unknown_name_is_a_value_error(name):
-    with pytest.raises(ValueError, match="neither 'oracle' nor an existing plan file"):
+    with pytest.raises(ValueError, match="neither a planner nor an existing plan file"):
         resolve_provider(name)
 
 

@@ -1,0 +1,214 @@
+"""Short names of planners, as they are written on a command line.
+
+    oracle                     the task's own plan                 oracle?waypoints=5   with another number of waypoints
+    vlm?shots=3&examples=F     a vision-language model             recorded:NAME        a kept plan set, or a plan file
+    recorded:train             training plans reused (paper's pre-recorded baseline)
+    mix:A+B                    keypoints from A, trajectories from B
+    noise(0.02):A              Gaussian noise in metres on A's plans; noise(0,flip=y):A mirrors its motion
+    simulated-vlm              the vlm planner with a local stand-in that knows the truth (see scaffold_bench.testing)
+
+Others come from packages that declare an entry point in the group ``scaffold_bench.providers``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from scaffold_bench.scaffolds.oracle import OracleProvider
+from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets, plan_file
+from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider
+from scaffold_bench.types import PLAN_WAYPOINTS, ScaffoldProvider
+
+ENTRY_POINTS = "scaffold_bench.providers"
+BUILTIN = ("oracle", "vlm", "recorded", "mix", "noise")
+MAX_NESTING = 8
+Options = Mapping[str, str]
+_made_by: dict[str, Callable[..., ScaffoldProvider]] = {}
+
+
+def register_provider(name: str, make: Callable[..., ScaffoldProvider]) -> None:
+    """Give a planner a short name; ``name?key=value`` calls ``make(key="value")``.
+
+    Raises:
+        ValueError: the name is taken, or is no name.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise ValueError(f"{name!r} cannot name a planner: use small letters, digits, - and _")
+    if name in BUILTIN or name in _made_by:
+        raise ValueError(f"a planner named {name!r} exists already; choose another name")
+    _made_by[name] = make
+
+
+def resolve_provider(scaffolds: str | Path | ScaffoldProvider) -> ScaffoldProvider:
+    """The provider for a short name, the path of a plan file, or a provider object.
+
+    Raises:
+        ValueError: neither a known name nor an existing file, or an option that does not exist.
+        TypeError: an object without ``plan`` and ``privileged``.
+        InvalidScaffoldError: the file is not a valid plan file.
+    """
+    if isinstance(scaffolds, Path):
+        return RecordedProvider(plan_file(scaffolds))
+    if isinstance(scaffolds, str):
+        return _named(scaffolds, MAX_NESTING)
+    if isinstance(scaffolds, type):
+        raise TypeError(
+            f"scaffolds must be a provider object, got the class {scaffolds.__name__}; make one: {scaffolds.__name__}()"
+        )
+    if callable(getattr(scaffolds, "plan", None)) and hasattr(scaffolds, "privileged"):
+        return scaffolds
+    raise TypeError(
+        f"scaffolds must be a planner's name, a path or an object with plan(request) and privileged, "
+        f"got {type(scaffolds).__name__}"
+    )
+
+
+def _named(name: str, nesting: int) -> ScaffoldProvider:
+    if nesting == 0:
+        raise ValueError(f"planners are nested more than {MAX_NESTING} deep")
+    base, _, query = name.partition("?")
+    if base not in BUILTIN and _is_file(name):
+        return RecordedProvider(name)
+    if match := re.fullmatch(r"noise\(([^()]*)\):(.+)", name):
+        options = _noise_options(match[1])
+        return NoisyProvider(_named(match[2], nesting - 1), **options)
+    if name.startswith("mix:"):
+        return _mix(name, nesting)
+    options = _options(query)
+    if base == "oracle":
+        _refuse_unknown(name, options, ("waypoints",))
+        return OracleProvider(_number(int, name, options, "waypoints", PLAN_WAYPOINTS))
+    if base == "recorded:train":
+        _refuse_unknown(name, options, ("set",))
+        return ReusedProvider(plan_file(options.get("set", "oracle")))
+    if name.startswith("recorded:"):  # what follows is a path, in which ? and & are letters
+        return RecordedProvider(plan_file(name.removeprefix("recorded:")))
+    if base == "vlm":
+        return _vlm(name, options)
+    return _registered(name, base, options)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # longer than a file's name may be
+        return False
+
+
+def _mix(name: str, nesting: int) -> ScaffoldProvider:
+    """``mix:A+B``; where names or paths have a + of their own, the first one that leads to two planners divides."""
+    parts = name.removeprefix("mix:").split("+")
+    problem = ValueError(f"{name!r} must name two planners: mix:KEYPOINTS+TRAJECTORY")
+    for cut in range(1, len(parts)):
+        try:
+            return MixedProvider(_named("+".join(parts[:cut]), nesting - 1), _named("+".join(parts[cut:]), nesting - 1))
+        except ValueError as error:
+            problem = error
+    raise problem
+
+
+def _options(query: str) -> dict[str, str]:
+    """``a=1&b=2``, taken literally: nothing is unquoted, for values may be paths."""
+    return {key: value for key, _, value in (part.partition("=") for part in query.split("&") if part)}
+
+
+def _registered(name: str, base: str, options: dict[str, str]) -> ScaffoldProvider:
+    """A planner from outside."""
+    make = _made_by.get(base)
+    if make is None:
+        points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+        if base not in points:
+            known = [*BUILTIN, *_made_by, *points]
+            nearest = difflib.get_close_matches(base, [*known, *kept_sets()], n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            raise ValueError(
+                f"scaffolds={name!r} is neither a planner nor an existing plan file; {hint}planners are "
+                f"{', '.join(known)}, kept plan sets (recorded:NAME) {', '.join(kept_sets())}"
+            )
+        make = points[base].load()
+    try:
+        made = make(**options)
+    except TypeError as error:
+        raise ValueError(f"cannot make the planner {name!r}: {error}") from error
+    return resolve_provider(made)
+
+
+def _noise_options(text: str) -> dict[str, Any]:
+    """``0.02``, ``0.02,flip=y``, ``0,seed=3``."""
+    first, *rest = [part.strip() for part in text.split(",")]
+    options = {key: value for key, _, value in (part.partition("=") for part in rest)}
+    _refuse_unknown(f"noise({text})", options, ("flip", "seed"))
+    sigma = _number(float, f"noise({text})", {"sigma": first}, "sigma", 0.0)
+    return {
+        "sigma": sigma,
+        "flip": options.get("flip", ""),
+        "seed": _number(int, f"noise({text})", options, "seed", 0),
+    }
+
+
+VLM_OPTIONS = {
+    "model": str,
+    "waypoints": int,
+    "temperature": float,
+    "thinking": int,
+    "code": int,
+    "shots": int,
+    "examples": str,
+    "record": str,
+    "replay": str,
+    "attempts": int,
+    "seconds": float,
+    "timeout": float,
+    "concurrency": int,
+    "seed": int,
+}
+
+
+def _vlm(name: str, options: dict[str, str]) -> ScaffoldProvider:
+    from scaffold_bench.scaffolds.vlm.examples import load_examples
+    from scaffold_bench.scaffolds.vlm.model import Budget, GeminiModel, Recording, VlmModel
+    from scaffold_bench.scaffolds.vlm.provider import VlmProvider
+
+    _refuse_unknown(name, options, tuple(VLM_OPTIONS))
+    given = {key: _number(VLM_OPTIONS[key], name, options, key, None) for key in options}
+    model: VlmModel = GeminiModel(concurrency=given.pop("concurrency", 8))
+    if "replay" in given and "record" in given:
+        raise ValueError(f"{name!r}: use either record= (ask and keep) or replay= (never ask)")
+    if "replay" in given:
+        model = Recording(Path(given.pop("replay")), None)
+    elif "record" in given:
+        model = Recording(Path(given.pop("record")), model)
+    budget = Budget(**{key: given.pop(key) for key in ("attempts", "seconds", "timeout") if key in given})
+    renamed = {"model": "name", "thinking": "thinking_budget", "code": "code_execution"}
+    settings = {renamed.get(key, key): value for key, value in given.items()}
+    if "examples" in settings:
+        settings["examples"] = load_examples(Path(settings["examples"]))
+    if "code_execution" in settings:
+        settings["code_execution"] = bool(settings["code_execution"])
+    return VlmProvider(model, budget=budget, **settings)
+
+
+def _number(kind: Any, name: str, options: Options, key: str, default: Any) -> Any:
+    """An option as a number (or text).
+
+    Raises:
+        ValueError: it is none.
+    """
+    if key not in options:
+        return default
+    try:
+        return kind(options[key])
+    except ValueError:
+        raise ValueError(f"{name!r}: {key} must be a number, got {options[key]!r}") from None
+
+
+def _refuse_unknown(name: str, options: Options, known: tuple[str, ...]) -> None:
+    if unknown := set(options) - set(known):
+        raise ValueError(
+            f"{name!r} has the unknown option {', '.join(sorted(unknown))}; known are {', '.join(known) or 'none'}"
+        )
