@@ -1,5 +1,6 @@
-# Two commands matter: `make demo` shows a hand hammer, `make test` installs everything and runs all checks.
-# Both start from a fresh checkout and need nothing but Python >= 3.10 (and, for pictures, root and apt once).
+# Two commands matter: `make demo` shows a hand hammer, `make test` installs everything and runs all checks;
+# `make demo-vlm` plans from a picture by asking a stand-in for Gemini, and follows that plan. All start from a fresh
+# checkout and need nothing but Python >= 3.10 (and, for pictures, root and apt once).
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,10 +9,16 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 OUT := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test lint typecheck docs assets states vulkan clean
+.PHONY: demo demo-vlm test lint typecheck docs assets states vulkan clean
 
 demo: $(VENV)/.installed vulkan
-	$(BIN)/scaffold-bench evaluate --policy reference --tasks hammer --preset quick --video 1 --out $(OUT)
+	$(BIN)/scaffold-bench evaluate --policy zoo:residual-ppo --tasks hammer --preset quick --video 1 --out $(OUT)
+
+demo-vlm: $(VENV)/.installed vulkan
+	$(BIN)/scaffold-bench plans make --provider simulated-vlm --tasks hammer --split eval -n 1 --out $(OUT)/plans.npz
+	$(BIN)/scaffold-bench plans show $(OUT)/plans.npz --task hammer --split eval --out $(OUT)/plan.png
+	$(BIN)/scaffold-bench evaluate --policy zoo:residual-ppo --tasks hammer --states 1 --trials 1 --video 1 \
+		--scaffolds $(OUT)/plans.npz --out $(OUT)/run
 
 test: $(VENV)/.installed-dev vulkan
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -7,8 +7,8 @@
 The learner of "Scaffolding Dexterous Manipulation with Vision-Language Models" (section 3.3, Table 1), laid out like
 CleanRL: read it from top to bottom. Every process steps its own environments; gradients, the observation normaliser
 and the KL divergence are averaged, and the first process writes. What a run leaves in ``runs/<name>``: ``run.json``
-(what was run), ``progress.jsonl`` (a line per iteration), ``checkpoints/`` and ``policy.safetensors``, the actor that
-``scaffold-bench evaluate --policy file:runs/<name>/policy.safetensors`` plays.
+(what was run), ``progress.jsonl`` (a line per iteration), ``checkpoints/`` and ``policy.safetensors``, the
+best actor so far, which ``scaffold-bench evaluate --policy file:runs/<name>/policy.safetensors`` plays.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,10 +40,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import scaffold_bench
-from scaffold_bench.control import RESIDUAL_LIMITS
-from scaffold_bench.envs.mdp import DEFAULT_FRAME_OFFSETS
-from scaffold_bench.evaluation.records import manifest, write_atomically
+from scaffold_bench.evaluation.plan_following import PlanFollowing
+from scaffold_bench.evaluation.records import manifest, package_versions, write_atomically
 from scaffold_bench.evaluation.zoo import ActorPolicy, save_actor
+from scaffold_bench.scaffolds import resolve_provider
+from scaffold_bench.scaffolds.variants import files_of
 from scaffold_bench.types import EPISODE_STEPS, WRIST_DIM
 
 console = Console(stderr=True)
@@ -58,7 +59,9 @@ class Args:
     env_id: str = "Scaffold-Hammer-v0"
     """the task"""
     scaffolds: str = "oracle"
-    """who plans: oracle, or the path of a plan file"""
+    """who plans: oracle, recorded:NAME, the path of a plan file, ..."""
+    wrist_plan: bool = True
+    """follow the planned wrist; without it an action moves the wrist by at most 1 cm and 0.1 rad per step"""
     seed: int = 1
     """seed of everything"""
     total_steps: int = 98_304_000
@@ -98,17 +101,20 @@ class Args:
     """layers of actor and critic, ELU"""
     initial_std: float = 1.0
     """of the Gaussian policy's wrist residuals"""
-    initial_fingers: float = 0.0
-    """mean finger command of the untrained policy (ours): 0 is open, 1 closed"""
     initial_finger_std: float = 1.0
     """of its finger commands"""
     lead: int = 0
     """the residual is added to the plan this many steps ahead instead of to the next (ours): smoothing and the wrist's
     drives lag by about twelve; 0, or a frame offset of the observation"""
+    grasp: float = 0.0
+    """finger command that the policy's is added to once the plan is about to move a keypoint (ours): 0 is open, 1
+    closed; see :class:`PlanFollowing`"""
     reward_scale: float = 1.0
     """rewards are multiplied by this for learning only"""
     final_threshold: float = 0.5
-    """share of the task's tracking threshold that is left at the end of training (paper, 3.3)"""
+    """share of the task's tracking threshold that is left at the end of annealing (paper, 3.3)"""
+    annealing: float = 1.0
+    """share of the training over which the threshold is annealed, above 0 (paper: all of it)"""
     bf16: bool = False
     """update in bfloat16 (autocast)"""
 
@@ -116,9 +122,10 @@ class Args:
     """iterations between checkpoints; every environment begins a new episode there, so that a resumed run goes on
     bit for bit"""
     evaluate_every: int = 25
-    """iterations between evaluations of the mean action on held-out states"""
+    """iterations between evaluations of the mean action on held-out states; the best policy is kept"""
     evaluation_states: int = 50
-    """held-out start states per evaluation"""
+    """start states per evaluation: freshly drawn from fixed seeds, neither those of training nor the benchmark's; plans
+    from a file are for frozen states only, and then the first training states are taken"""
     stop_at: float = 2.0
     """stop when an evaluation reaches this success rate (2 never does)"""
     name: str = ""
@@ -130,7 +137,7 @@ class Args:
     track: Literal["tensorboard", "wandb", "trackio", "none"] = "tensorboard"
     """where curves go besides progress.jsonl"""
     video: bool = False
-    """make a video of the last policy"""
+    """make a video of the best policy"""
 
 
 PRESETS = {
@@ -146,10 +153,12 @@ PRESETS = {
         clip_value=False,
         entropy_coefficient=0.0,
         hidden=(256, 256, 256),
-        initial_std=0.5,
-        initial_finger_std=0.5,
+        initial_std=0.15,
+        initial_finger_std=0.15,
         lead=10,
+        grasp=0.7,
         reward_scale=0.1,
+        annealing=0.33,
         bf16=True,
         checkpoint_every=50,
         evaluate_every=30,
@@ -169,7 +178,6 @@ class ActorCritic(nn.Module):
     def __init__(self, observations: int, actions: int, args: Args) -> None:
         super().__init__()
         self.actor = mlp(observations, args.hidden, actions, last_gain=0.01)
-        list(self.actor.parameters())[-1].data[WRIST_DIM:] = args.initial_fingers  # the last layer's bias
         self.critic = mlp(observations, args.hidden, 1, last_gain=1.0)
         std = torch.full((actions,), args.initial_std)
         std[WRIST_DIM:] = args.initial_finger_std
@@ -268,32 +276,6 @@ def seed_of(*parts: object) -> int:
 
 
 # ------------------------------------------------------------------------------------------------------- rollout
-def lead_matrix(layout: dict[str, slice], actions: int, lead: int) -> torch.Tensor:
-    """What turns an observation into the action that asks for the plan ``lead`` steps ahead.
-
-    Args:
-        layout: names of the observation's slices. actions: number A of them.
-        lead: 0 (no lead) or one of the observation's frame offsets.
-
-    Returns:
-        (A, D) with 1 / limit at the planned wrist ``lead`` frames ahead and -1 / limit at the next one.
-    """
-    matrix = torch.zeros(actions, max(piece.stop for piece in layout.values()))
-    if lead:
-        if lead not in DEFAULT_FRAME_OFFSETS:
-            raise ValueError(f"lead must be 0 or one of the frame offsets {DEFAULT_FRAME_OFFSETS}, got {lead}")
-        start = layout["planned_wrist"].start
-        for joint, limit in enumerate(RESIDUAL_LIMITS):
-            matrix[joint, start + WRIST_DIM * DEFAULT_FRAME_OFFSETS.index(lead) + joint] = 1.0 / limit
-            matrix[joint, start + joint] = -1.0 / limit
-    return matrix
-
-
-def lead_of(observation: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
-    """The part (n, A) of the action that is a clipped linear function of observations (n, D) as they come."""
-    return (observation @ skip.T).clamp(-1.0, 1.0)
-
-
 @dataclass
 class Batch:
     """What an iteration learns from; T steps of n environments."""
@@ -309,6 +291,7 @@ class Batch:
     last_value: torch.Tensor  # (n,) of the observation after the last step
     raw: torch.Tensor  # (T, n, D), observations as they came
     episodes: dict[str, list[float]] = field(default_factory=dict)  # of those that ended
+    seconds_stepping: float = 0.0  # spent in the environments
 
 
 @torch.no_grad()
@@ -320,14 +303,14 @@ def rollout(
     generator: torch.Generator,
     args: Args,
     returns: torch.Tensor,
-    skip: torch.Tensor,
+    base: Callable[[torch.Tensor], torch.Tensor],
     cuts: torch.Tensor,
 ) -> tuple[Batch, torch.Tensor]:
     """Play ``args.num_steps`` steps in every environment.
 
     Args:
         observation: (n, D) the environments' current observations. returns: (n,) running sums, updated in place.
-        skip: (A, D), see :func:`lead_matrix`.
+        base: gives the actions that the policy's are added to, from observations as they come.
         cuts: (n,) steps until an episode is cut off to begin another, counted down in place; see
             :meth:`Learner.begin_episodes`.
 
@@ -338,13 +321,15 @@ def rollout(
         name: [] for name in ("observations", "actions", "means", "log_probs", "values", "rewards", "dones", "raw")
     }
     ended: dict[str, list[float]] = {name: [] for name in ("return", "length", "success", "error", "tips", "grip")}
-    std = model.log_std.exp()
+    std, stepping = model.log_std.exp(), 0.0
     for _ in range(args.num_steps):
         seen = normalizer(observation)
         mean = model.mean(seen)
         action = mean + std * torch.randn(mean.shape, generator=generator, device=seen.device)
         steps["raw"].append(observation)
-        observation, reward, terminated, truncated, infos = envs.step(action + lead_of(observation, skip))
+        asked, before = action + base(observation), time.perf_counter()
+        observation, reward, terminated, truncated, infos = envs.step(asked)
+        stepping += time.perf_counter() - before
         returns += reward
         done = terminated | truncated
         reward = reward * args.reward_scale
@@ -382,7 +367,10 @@ def rollout(
             steps[name].append(value)
     stacked = {name: torch.stack(values) for name, values in steps.items()}
     last_value = model.value(normalizer(observation))
-    return Batch(**stacked, log_std=model.log_std.clone(), last_value=last_value, episodes=ended), observation
+    batch = Batch(
+        **stacked, log_std=model.log_std.clone(), last_value=last_value, episodes=ended, seconds_stepping=stepping
+    )
+    return batch, observation
 
 
 def advantages(
@@ -503,16 +491,20 @@ def update(
 # ------------------------------------------------------------------------------------------------------- evaluation
 @torch.no_grad()
 def evaluate(
-    envs: Any, states: list[int], model: ActorCritic, normalizer: Normalizer, skip: torch.Tensor
+    envs: Any,
+    seeds: list[int],
+    model: ActorCritic,
+    normalizer: Normalizer,
+    base: Callable[[torch.Tensor], torch.Tensor],
 ) -> dict[str, float]:
-    """Play the mean action from held-out states, one environment each; averages over all processes."""
-    observation, _ = envs.reset(seed=0, options={"state": states})
+    """Play the mean action from one state per seed; averages over all processes."""
+    observation, _ = envs.reset(seed=seeds, options=None if envs.split == "fresh" else {"state": seeds})
     sums = torch.zeros(6, dtype=torch.float64)
-    touching = torch.zeros(len(states), 2, device=observation.device)
-    done = torch.zeros(len(states), dtype=torch.bool, device=observation.device)
-    total = torch.zeros(len(states), device=observation.device)
+    touching = torch.zeros(len(seeds), 2, device=observation.device)
+    done = torch.zeros(len(seeds), dtype=torch.bool, device=observation.device)
+    total = torch.zeros(len(seeds), device=observation.device)
     while not done.all():
-        action = model.mean(normalizer(observation)) + lead_of(observation, skip)
+        action = model.mean(normalizer(observation)) + base(observation)
         observation, reward, terminated, truncated, infos = envs.step(action)
         total += reward
         done = terminated | truncated
@@ -521,7 +513,7 @@ def evaluate(
         touching += torch.stack([held, held * force.max(1).values], dim=1)
     numbers = (infos["success_once"], infos["success"], infos["tracking_error"].mean(1), total, *touching.T)
     sums += torch.stack([number.double().sum().cpu() for number in numbers])
-    count = torch.tensor(float(len(states)), dtype=torch.float64)
+    count = torch.tensor(float(len(seeds)), dtype=torch.float64)
     all_reduce_sum(sums)
     all_reduce_sum(count)
     once, at_end, error, earned, steps, force = (sums / count).tolist()
@@ -594,6 +586,7 @@ class Tracker:
         kept = [line for line in lines if json.loads(line)["iteration"] <= keep] if keep else []
         write_atomically(path, "".join(f"{line}\n" for line in kept))
         self.minutes = json.loads(kept[-1])["minutes"] if kept else 0.0
+        self.best = max((json.loads(line).get("eval_success_once", -1.0) for line in kept), default=-1.0)
         self._file = path.open("a", encoding="utf-8")
         self._writer: Any = None
         self._log: Any = None
@@ -646,16 +639,24 @@ class Learner:
     def __init__(self, args: Args) -> None:
         self.args = args
         rank, processes = world()
+        if not args.annealing > 0:
+            raise ValueError(f"annealing must be above 0, got {args.annealing}")
         if args.num_envs % processes:
             raise ValueError(f"num_envs = {args.num_envs} cannot be shared by {processes} processes; choose a multiple")
+        if args.evaluation_states < processes:
+            raise ValueError(f"evaluation_states = {args.evaluation_states} cannot be shared by {processes} processes")
         self.device = torch.device("cuda" if args.sim_backend == "physx_cuda" else "cpu")
-        common: dict[str, Any] = dict(scaffolds=args.scaffolds, sim_backend=args.sim_backend, array="torch")
+        common: dict[str, Any] = dict(
+            scaffolds=args.scaffolds, sim_backend=args.sim_backend, wrist_plan=args.wrist_plan, array="torch"
+        )
         own = args.num_envs // processes
         make: Any = gym.make_vec  # these have more than every vector environment
         self.envs = make(args.env_id, own, split="train", **common)
-        self.states = list(range(args.evaluation_states))[rank::processes]
+        self.seeds = list(range(args.evaluation_states))[rank::processes]
+        self.plan_files = files_of(resolve_provider(args.scaffolds))
+        held_out = "train" if self.plan_files else "fresh"
         self.eval_envs = make(
-            args.env_id, max(1, len(self.states)), split="eval", tracking_threshold=None, autoreset=False, **common
+            args.env_id, len(self.seeds), split=held_out, tracking_threshold=None, autoreset=False, **common
         )
         observations = gym.spaces.flatdim(self.envs.single_observation_space)
         actions = gym.spaces.flatdim(self.envs.single_action_space)
@@ -663,10 +664,19 @@ class Learner:
         self.model = ActorCritic(observations, actions, args).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=args.learning_rate, eps=1e-5)
         self.normalizer = Normalizer(observations, self.device)
-        self.skip = lead_matrix(self.envs.observation_layout, actions, args.lead).to(self.device)
+        self.base, self.actions = PlanFollowing(args.lead, args.grasp), actions
         self.generator = torch.Generator(self.device)
         self.iteration = 0
         self.iterations = max(1, args.total_steps // (args.num_envs * args.num_steps))
+
+    def base_action(self, observation: torch.Tensor) -> torch.Tensor:
+        """The actions (n, A) that the policy's are added to, at observations (n, D) as they come."""
+        return self.base(observation, self.envs.observation_layout, self.actions)
+
+    def sources(self) -> dict[str, Any]:
+        """Hashes of what is trained on: start states, and plan files if there are any."""
+        plans = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.plan_files]
+        return {"start_states": {"train": self.envs.start_state_set.sha256}, "plans": plans}
 
     def begin_episodes(self) -> None:
         """Begin new episodes everywhere, from a seed that depends on nothing but the iteration.
@@ -697,18 +707,18 @@ class Learner:
             self.generator,
             self.args,
             self.returns,
-            self.skip,
+            self.base_action,
             self.cuts,
         )
 
     def evaluate(self) -> dict[str, float]:
         """Scores of the mean action on held-out states."""
-        return evaluate(self.eval_envs, self.states, self.model, self.normalizer, self.skip)
+        return evaluate(self.eval_envs, self.seeds, self.model, self.normalizer, self.base_action)
 
     def iterate(self) -> dict[str, float]:
         """Play, learn, and tell about it."""
         args = self.args
-        done = self.iteration / self.iterations
+        done = min(1.0, self.iteration / (self.iterations * args.annealing))
         spec = self.envs.task.spec
         threshold = spec.tracking_threshold * (1.0 - (1.0 - args.final_threshold) * done)
         self.envs.set_tracking_threshold(threshold)
@@ -729,6 +739,7 @@ class Learner:
             **{f"episode_{name}": value for name, value in told.items()},
             **learned,
             "seconds_playing": played - start,
+            "seconds_stepping": batch.seconds_stepping,
             "seconds_learning": end - played,
         }
 
@@ -746,7 +757,7 @@ def train(args: Args) -> Path:
     state: dict[str, Any] = {}
     if args.resume and saved:
         state = load_checkpoint(saved[-1], learner.model, learner.optimizer, learner.normalizer)
-        check_same_run(state["args"], args, folder)
+        check_same_run(state, args, learner.sources(), folder)
         learner.iteration = state["iteration"]
         learner.begin_episodes()
     else:
@@ -759,12 +770,9 @@ def train(args: Args) -> Path:
         facts = manifest(
             {"args": json.loads(to_json(args)), "processes": processes}, [Path(sys.argv[0]).name, *sys.argv[1:]]
         )
-        facts["start_states"] = {
-            "train": learner.envs.start_state_set.sha256,
-            "eval": learner.eval_envs.start_state_set.sha256,
-        }
+        facts |= learner.sources()
         write_atomically(folder / "run.json", json.dumps(facts, indent=1) + "\n")
-    minutes = tracker.minutes if tracker else 0.0
+    minutes, best = (tracker.minutes, tracker.best) if tracker else (0.0, -1.0)
     with progress_bar(silent=rank != 0) as bar:
         task = bar.add_task(spec.name, total=learner.iterations, completed=learner.iteration, told="")
         while learner.iteration < learner.iterations:
@@ -781,6 +789,9 @@ def train(args: Args) -> Path:
             enough = scored.get("success_once", 0.0) >= args.stop_at
             if tracker is not None:
                 tracker.write(numbers)
+                if scored and scored["success_once"] >= best:
+                    best = scored["success_once"]
+                    export(folder, learner, numbers, minutes)
                 speed = args.num_envs * args.num_steps / (numbers["seconds_playing"] + numbers["seconds_learning"])
                 success = 100 * numbers.get("episode_success", 0.0)
                 told = (
@@ -794,7 +805,12 @@ def train(args: Args) -> Path:
                     )
             if last or enough or learner.iteration % args.checkpoint_every == 0:
                 if rank == 0:
-                    facts = {"args": json.loads(to_json(args)), "minutes": minutes}
+                    facts = {
+                        "args": json.loads(to_json(args)),
+                        "minutes": minutes,
+                        "versions": package_versions(),
+                        **learner.sources(),
+                    }
                     save_checkpoint(
                         folder / "checkpoints",
                         learner.iteration,
@@ -803,7 +819,6 @@ def train(args: Args) -> Path:
                         learner.normalizer,
                         facts,
                     )
-                    export(folder, learner, numbers, minutes)
                 learner.begin_episodes()
             if enough:
                 break
@@ -817,12 +832,17 @@ def to_json(args: Args) -> str:
     return json.dumps(dataclasses.asdict(args), default=str)
 
 
-def check_same_run(old: dict[str, Any], args: Args, folder: Path) -> None:
-    """Refuse to go on with other settings than a run began with.
+def check_same_run(state: dict[str, Any], args: Args, sources: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with other settings, start states or plans than a run began with.
 
     Raises:
         SystemExit: names those that differ.
     """
+    old = state["args"]
+    if changed := [name for name, value in sources.items() if state.get(name) != value]:
+        raise SystemExit(
+            f"{folder} was trained with other {' and '.join(changed)}; restore them, or give another --name"
+        )
     free = {"resume", "track", "video", "runs", "name", "stop_at"}
     new = json.loads(to_json(args))
     if different := [name for name in new if name not in free and new[name] != old.get(name)]:
@@ -834,9 +854,10 @@ def export(folder: Path, learner: Learner, numbers: dict[str, float], minutes: f
     layers = [layer for layer in learner.model.actor if isinstance(layer, nn.Linear)]
     args = learner.args
     about = {
-        "method": "residual-ppo",
+        "method": "residual-ppo" if args.wrist_plan else "ppo-no-scaffold",
         "env_id": args.env_id,
         "scaffolds": args.scaffolds,
+        "wrist_plan": args.wrist_plan,
         "seed": args.seed,
         "preset": args.preset,
         "steps": int(numbers["steps"]),
@@ -844,11 +865,11 @@ def export(folder: Path, learner: Learner, numbers: dict[str, float], minutes: f
     }
     mean, std = learner.normalizer.mean.float(), learner.normalizer.std().float()
     pairs = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
-    save_actor(folder / "policy.safetensors", pairs, mean, std, learner.skip, about)
+    save_actor(folder / "policy.safetensors", pairs, mean, std, learner.base, about)
 
 
 def make_video(folder: Path, args: Args) -> None:
-    """A video of the last policy on the first held-out state."""
+    """A video of the best policy on the first evaluation state."""
     from scaffold_bench.evaluation.media import VIDEO_SIZE, record_episode
     from scaffold_bench.registration import make_env
 
@@ -856,6 +877,7 @@ def make_video(folder: Path, args: Args) -> None:
     env = make_env(
         args.env_id,
         scaffolds=args.scaffolds,
+        wrist_plan=args.wrist_plan,
         split="eval",
         tracking_threshold=None,
         render_mode="rgb_array",

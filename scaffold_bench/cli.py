@@ -1,7 +1,8 @@
-"""The command line: ``scaffold-bench doctor | tasks | evaluate | view``; ``python -m scaffold_bench`` is the same."""
+"""The command line: ``scaffold-bench ...``, also ``python -m scaffold_bench``."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -11,9 +12,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from scaffold_bench import cli_leaderboard, cli_plans, cli_submit
 from scaffold_bench.version import __version__
 
 app = tyro.extras.SubcommandApp()
+app.command(cli_plans.app, name="plans", help="Make, look at, check and improve plans.")
+app.command(cli_submit.app, name="submit", help="Make, check and re-run submissions to the leaderboard.")
+app.command(cli_leaderboard.app, name="leaderboard", help="Make the leaderboard's pages.")
 console = Console()
 errors = Console(stderr=True)
 
@@ -69,14 +74,14 @@ def evaluate(
     An interrupted evaluation is resumed by the same command.
 
     Args:
-        policy: reference, plan-only, random, zoo:residual-ppo, file:PATH of a trained policy, or module:Class.
+        policy: reference, plan-only, plan-grasp, random, zoo:residual-ppo, file:PATH of a trained one, or module:Class.
         tasks: comma-separated short names or ids, or all.
         preset: quick (20 states x 1 trial) or full (100 x 20).
         out: folder for records.jsonl, manifest.json, summary.json and pictures.
         states: override the preset's number of start states.
         trials: override the preset's number of trials per state.
         split: eval (novel start states) or train.
-        scaffolds: oracle, or the path of a plan file.
+        scaffolds: who plans: oracle, recorded:NAME, a plan file, ...; see 'scaffold-bench plans make --help'.
         workers: number of processes; the records do not depend on it.
         num_envs: episodes that a process runs side by side; the records do not depend on it.
         video: make a video and a tracking plot of the first N states of each task.
@@ -108,6 +113,7 @@ def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: i
     from scaffold_bench.doctor import can_render
     from scaffold_bench.evaluation import make_policy
     from scaffold_bench.evaluation.media import VIDEO_SIZE, record_episode
+    from scaffold_bench.evaluation.policies import environment_of
     from scaffold_bench.registration import make_env
 
     rendering, reason = can_render()
@@ -121,6 +127,7 @@ def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: i
     for env_id in ids:
         env = make_env(
             env_id,
+            **environment_of(make_policy(policy)),
             scaffolds=scaffolds,
             split=str(manifest["split"]),
             tracking_threshold=None,
@@ -155,7 +162,7 @@ def view(
         out: the PNG to write; runs/views/TASK.png by default.
         state: index of the start state.
         split: whose start states.
-        scaffolds: oracle, or the path of a plan file.
+        scaffolds: who plans: oracle, recorded:NAME, a plan file, ...; see 'scaffold-bench plans make --help'.
         steps: let the reference policy act for so many control steps first.
         size: side of the picture, pixels.
     """
@@ -178,6 +185,31 @@ def view(
     write_image(target, env.render())
     env.close()
     console.print(f"picture: {target}", soft_wrap=True)
+
+
+@app.command(name="fake-gemini")
+def fake_gemini(port: int = 8080, errors: bool = True, seed: int = 0) -> None:
+    """Serve a local stand-in for Gemini that knows the start states; for trying the vlm planner without a key.
+
+    Args:
+        port: on 127.0.0.1.
+        errors: make the mistakes of a model and of a service, at the rates of scaffold_bench.testing.ErrorRates.
+        seed: of the mistakes.
+    """
+    import threading
+
+    from scaffold_bench.testing import ErrorRates, FakeGemini, SimulatedPlanner
+    from scaffold_bench.testing.simulated_vlm import SERVICE_FAULTS, picture_folder
+
+    planner = SimulatedPlanner(None if errors else ErrorRates.none(), seed=seed, cache=picture_folder())
+    with FakeGemini(planner, ErrorRates.none(**(SERVICE_FAULTS if errors else {})), seed=seed, port=port) as server:
+        console.print(
+            f"a stand-in for Gemini listens; in another terminal:\n  export GOOGLE_GEMINI_BASE_URL={server.url}"
+        )
+        console.print("  export GEMINI_API_KEY=stand-in\n  scaffold-bench plans make --provider vlm?timeout=600 -n 5")
+        console.print("Its answers come from the simulator's truth; they say nothing about any model. Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
 
 
 def _raised_by_us(error: BaseException) -> bool:

@@ -167,9 +167,10 @@ def make_vector_env(
         return BatchedScaffoldEnv(made, provider, num_envs, states=states, split=split, **kwargs)
     from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
     from scaffold_bench.envs.scaffold_env import ScaffoldEnv
-    from scaffold_bench.envs.source import check_vector_arguments
+    from scaffold_bench.envs.source import check_vector_arguments, refuse_seeing
 
     array, autoreset = kwargs.pop("array", "numpy"), kwargs.pop("autoreset", True)
     check_vector_arguments(num_envs, array)
+    refuse_seeing(provider)
     env = ScaffoldEnv(made, provider, states, split, num_envs=num_envs, sim_backend=sim_backend, **kwargs)
     return GpuScaffoldEnv(env, array, autoreset)

@@ -30,6 +30,8 @@ PLAN_WAYPOINTS = 20
 WRIST_DIM = 6
 FINGERTIPS = ("index", "middle", "ring", "thumb")
 """Order of everything that has one entry per finger."""
+PALM_POINT = (0.045, 0.015, 0.06)
+"""A point in front of the palm where a grasped object sits, hand frame, metres (grasping study)."""
 WORLD = "world"
 """The name of the body a keypoint is attached to when it marks a fixed place."""
 
@@ -44,8 +46,9 @@ MAX_WRIST_TURN = 0.5
 MAX_START_GAP, MAX_START_TURN = 0.5, 1.2
 """Largest credible gap between a plan's first wrist and the hand, metres and radians per angle (ours): a plan recorded
 for another start state of the task passes, one in other units or axes does not."""
-MAX_KEYPOINT_REACH = 1.5
-"""Largest credible distance of a keypoint from the origin of the body it sits on, metres (ours): a fridge's height."""
+MAX_KEYPOINT_REACH = 2.5
+"""Largest credible distance of a keypoint from the origin of the body it sits on, metres (ours): more than the diagonal
+of a fridge's door, so that every point of a surface a camera sees is within it."""
 MAX_REASON_LENGTH = 2000
 """Characters kept of the reason why a plan could not be made."""
 WORKSPACE = 5.0
@@ -74,6 +77,29 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class CameraView:
+    """What a calibrated RGB-D camera sees at the start of an episode.
+
+    Camera axes are OpenCV's: x to the right, y down, z forward; pixel (u, v) is column u and row v, and a pixel's
+    centre is at (u + 0.5, v + 0.5).
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        depth: (H, W) float32, metres along the optical axis; 0 where nothing was hit.
+        body: (H, W) int16 index into the request's ``bodies``, -1 elsewhere: what a tracker of the objects would
+            report. Keypoints are attached by it; it is never shown to a model.
+        intrinsics: (3, 3) camera matrix, pixels.
+        camera_to_world: (4, 4) pose of the camera.
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
+    body: npt.NDArray[np.int16]
+    intrinsics: FloatArray
+    camera_to_world: FloatArray
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """What is fixed about a task, readable without a simulator.
 
@@ -89,7 +115,10 @@ class TaskSpec:
         wrist_start: default wrist at the start of an episode, (x, y, z, a, b, c).
         bodies: names of the tracked rigid bodies; keypoints and fingertip contacts refer to them.
         joints: names of the tracked joints of articulated objects.
-        camera: the view used for pictures and videos.
+        camera: the view used for pictures and videos, and given to planners that see.
+        keypoint_hints: what each keypoint is, in words for a planner; the names if empty.
+        motion_hint: what a planner should know about the motion, one or two sentences.
+        grasp_point: where a held object sits in the hand frame, metres; a planner's "hand" is this point.
         notes: deviations from the paper, one sentence each.
     """
 
@@ -105,9 +134,14 @@ class TaskSpec:
     bodies: tuple[str, ...]
     camera: Camera
     joints: tuple[str, ...] = ()
+    keypoint_hints: tuple[str, ...] = ()
+    motion_hint: str = ""
+    grasp_point: tuple[float, float, float] = PALM_POINT
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.keypoint_hints and len(self.keypoint_hints) != len(self.keypoints):
+            raise ValueError(f"{self.id}: keypoint_hints must have an entry for every keypoint, or none")
         if self.finger_commands not in (1, len(FINGERTIPS)):
             raise ValueError(f"{self.id}: finger_commands must be 1 or {len(FINGERTIPS)}")
         if not self.keypoints:
@@ -289,6 +323,10 @@ class ScaffoldRequest:
         state: index of the frozen state, or None for a state that is not from a frozen set.
         split: "train", "eval" or "fresh".
         bodies: names a keypoint may be attached to.
+        keypoint_hints: what each keypoint is, in words. motion_hint: what to know about the motion, in words.
+        hand_turn: (3,) wrist angles the task's hand is usually held at. grasp_point: (3,) where a held object sits in
+            the hand frame, metres.
+        view: what the task's camera sees; None unless the provider declares ``sees = True``.
     """
 
     task: str
@@ -298,6 +336,11 @@ class ScaffoldRequest:
     state: int | None
     split: str
     bodies: tuple[str, ...]
+    keypoint_hints: tuple[str, ...] = ()
+    motion_hint: str = ""
+    hand_turn: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    grasp_point: tuple[float, float, float] = PALM_POINT
+    view: CameraView | None = None
 
 
 @dataclass(frozen=True)
@@ -314,7 +357,10 @@ class PrivilegedRequest(ScaffoldRequest):
 
 
 class ScaffoldProvider(Protocol):
-    """Anything that makes plans. A provider never holds an environment."""
+    """Anything that makes plans. A provider never holds an environment.
+
+    A provider that needs pictures also has ``sees = True``; its requests carry a :class:`CameraView`.
+    """
 
     privileged: bool
     """Whether :meth:`plan` must be given a :class:`PrivilegedRequest`."""

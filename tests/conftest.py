@@ -1,9 +1,11 @@
-"""What all tests share: one thread for torch, and the rule for tests that need a renderer."""
+"""What all tests share: one thread for torch, and the rule for tests that need a renderer or a browser."""
 
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
+import shutil
 from functools import cache
 
 import pytest
@@ -27,13 +29,24 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@cache
+def probe_browser() -> tuple[bool, str]:
+    """Whether a browser can be driven here, and what it lacks if not."""
+    lacking = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    lacking += [] if importlib.util.find_spec("selenium") else ["the Python package selenium"]
+    return not lacking, f"no {' and no '.join(lacking)}; see scripts/install_chromium.sh"
+
+
+NEEDS = {"rendering": ("render", probe_renderer), "browser": ("drive a browser", probe_browser)}
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked ``rendering`` where nothing can render; where CI promises a renderer, fail them."""
-    if item.get_closest_marker("rendering") is None:
-        return
-    works, said = probe_renderer()
-    if works:
-        return
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must be able to render: {said}", pytrace=False)
-    pytest.skip(f"no Vulkan driver: {said}")
+    """Skip tests marked ``rendering`` or ``browser`` where that cannot be had; where CI promises it, fail them."""
+    for marker, (what, probe) in NEEDS.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        works, said = probe()
+        if not works and os.environ.get("CI"):
+            pytest.fail(f"CI must be able to {what}: {said}", pytrace=False)
+        if not works:
+            pytest.skip(f"cannot {what}: {said}")

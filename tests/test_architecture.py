@@ -17,14 +17,26 @@ MAY_IMPORT = {
     "control": {"types"},
     "scaffolds": {"types", "control"},
     "metrics": {"types"},
+    "leaderboard": {"types", "metrics", "version"},
     "envs": {"types", "control"},
     "tasks": {"types", "control", "envs"},
     "registration": {"types", "control", "scaffolds", "metrics", "envs", "tasks"},
-    "evaluation": {"types", "metrics", "registration", "scaffolds", "envs.start_states"},
+    "evaluation": {
+        "types",
+        "control",
+        "metrics",
+        "leaderboard",
+        "registration",
+        "scaffolds",
+        "envs.start_states",
+        "envs.mdp",
+        "envs.episodes",
+        "envs.source",
+    },
 }
-OUTERMOST = {"__init__", "__main__", "cli", "doctor"}
+OUTERMOST = {"__init__", "__main__", "cli", "cli_leaderboard", "cli_plans", "cli_submit", "doctor", "testing"}
 """May import anything; no layer may import them."""
-WITHOUT_SIMULATOR = ("types", "control", "scaffolds", "metrics")
+WITHOUT_SIMULATOR = ("types", "control", "scaffolds", "metrics", "leaderboard")
 SIMULATORS = {"mani_skill", "sapien", "gymnasium"}
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -129,6 +141,12 @@ def test_metrics_need_numpy_only(file):
     assert roots - sys.stdlib_module_names <= {"numpy", "scaffold_bench"}
 
 
+@pytest.mark.parametrize("file", [file for file in SOURCES if layer_of(file) == "leaderboard"], ids=label)
+def test_checking_a_submission_needs_numpy_and_pydantic_only(file):
+    roots = {name.split(".")[0] for name in imports_of(file)}
+    assert roots - sys.stdlib_module_names <= {"numpy", "pydantic", "scaffold_bench"}
+
+
 @pytest.mark.parametrize("file", ALL_SOURCES, ids=label)
 def test_the_links_at_the_root_are_not_imported(file):
     assert {name.split(".")[0] for name in imports_of(file)} & {"envs", "tasks"} == set()
@@ -139,6 +157,7 @@ def test_the_links_at_the_root_are_not_imported(file):
     [
         ["scaffold_bench"],
         ["scaffold_bench.types", "scaffold_bench.control", "scaffold_bench.scaffolds", "scaffold_bench.metrics"],
+        ["scaffold_bench.leaderboard"],
         ["scaffold_bench.evaluation"],
     ],
     ids=", ".join,

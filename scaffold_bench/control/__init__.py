@@ -10,6 +10,7 @@ from scaffold_bench.control.compose import (
     smooth,
 )
 from scaffold_bench.control.interpolation import interpolate
+from scaffold_bench.control.kinematics import wrist_rotation
 
 __all__ = [
     "RESIDUAL_LIMITS",
@@ -20,4 +21,5 @@ __all__ = [
     "joint_targets",
     "normalize",
     "smooth",
+    "wrist_rotation",
 ]

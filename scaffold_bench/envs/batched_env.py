@@ -34,17 +34,19 @@ from scaffold_bench.envs.simulation import (
     simulation_config,
 )
 from scaffold_bench.envs.source import (
+    VECTOR_RESET_OPTIONS,
     EpisodeSource,
+    FollowsPlans,
+    check_reset_mask,
     check_vector_arguments,
     options_of_each,
+    refuse_seeing,
     resolve_offsets,
     resolve_threshold,
     seeds_of,
 )
 from scaffold_bench.envs.start_states import StartStates
-from scaffold_bench.types import Scaffold, ScaffoldProvider
-
-RESET_OPTIONS = ("state", "trial", "start", "scaffold", "reset_mask")
+from scaffold_bench.types import ScaffoldProvider
 
 
 def make_world(task: Any) -> CpuWorld:
@@ -82,7 +84,7 @@ def make_world(task: Any) -> CpuWorld:
     return CpuWorld(scene, agent, built, task.spec)
 
 
-class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
+class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
     """``num_envs`` environments of one task, stepped together. See ``ScaffoldEnv`` for the MDP.
 
     Episodes that end are reset in the same step: the observation returned is the new episode's first one; the old
@@ -90,7 +92,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
     ``infos["_final_obs"]`` is true.
 
     Args:
-        task, provider, states, split, tracking_threshold, frame_offsets: as for ``ScaffoldEnv``.
+        task, provider, states, split, tracking_threshold, frame_offsets, wrist_plan: as for ``ScaffoldEnv``.
         num_envs: number of environments, at least 1.
         array: "numpy", or "torch" for tensors in and out.
         autoreset: False leaves episodes that ended to the caller, who begins others with ``reset_mask``.
@@ -109,8 +111,10 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         frame_offsets: Sequence[int] = mdp.DEFAULT_FRAME_OFFSETS,
         array: str = "numpy",
         autoreset: bool = True,
+        wrist_plan: bool = True,
     ) -> None:
         check_vector_arguments(num_envs, array)
+        refuse_seeing(provider)
         self.task, self.num_envs, self._array = task, num_envs, array
         if not autoreset:
             self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode.DISABLED}
@@ -126,7 +130,7 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._simulation: CpuSimulation | None = CpuSimulation([make_world(task) for _ in range(num_envs)])
         limits = self._simulation.worlds[0].agent.joint_limits()
-        self._episodes = Episodes(task, limits, num_envs, offsets, torch.device("cpu"))
+        self._episodes = Episodes(task, limits, num_envs, offsets, torch.device("cpu"), wrist_plan)
         self._episodes.threshold = threshold
         self._generators = [np.random.default_rng() for _ in range(num_envs)]
         self._everywhere = np.ones(num_envs, dtype=bool)
@@ -143,25 +147,6 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
     def anneal_tracking_threshold(self, progress: float) -> None:
         """Set the threshold for a share of training done: epsilon_0 at 0, epsilon_0 / 2 at 1."""
         self.set_tracking_threshold(mdp.annealed_threshold(self.task.spec.tracking_threshold, progress))
-
-    @property
-    def split(self) -> str:
-        """Whose start states: "train", "eval" or "fresh"."""
-        return self._source.split
-
-    @property
-    def start_state_set(self) -> StartStates:
-        """The frozen start states of the split.
-
-        Raises:
-            ValueError: the split is "fresh", which has none.
-        """
-        return self._source.frozen_states
-
-    @property
-    def scaffolds(self) -> tuple[Scaffold | None, ...]:
-        """The plan each environment is following."""
-        return tuple(self._episodes.plans)
 
     def _open(self) -> CpuSimulation:
         if self._simulation is None:
@@ -184,10 +169,8 @@ class BatchedScaffoldEnv(VectorEnv[Any, Any, Any]):
         """
         self._open()
         chosen = dict(options or {})
-        self._source.refuse_unknown(chosen, RESET_OPTIONS)
-        mask = np.asarray(chosen.pop("reset_mask", self._everywhere), dtype=bool)
-        if mask.shape != (self.num_envs,):
-            raise ValueError(f"reset_mask has shape {mask.shape}, expected ({self.num_envs},)")
+        self._source.refuse_unknown(chosen, VECTOR_RESET_OPTIONS)
+        mask = check_reset_mask(chosen.pop("reset_mask", self._everywhere), self.num_envs)
         per_env = options_of_each(chosen, self.num_envs)
         rows = np.flatnonzero(mask)
         for row in rows:

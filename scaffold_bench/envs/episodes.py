@@ -71,6 +71,11 @@ def check_plan(plan: Any, spec: TaskSpec) -> Scaffold:
     return plan
 
 
+FREE_STEP = 0.1
+"""Without a wrist plan, an action moves the wrist's target by at most this share of the residual's limits per step:
+1 cm and 0.1 rad (ours)."""
+
+
 class Episodes:
     """Plans, smoothing, tracking and memory of n episodes that run side by side.
 
@@ -80,6 +85,7 @@ class Episodes:
         count: number n of environments.
         frame_offsets: future plan frames in the observation.
         device: where the tensors live.
+        wrist_plan: False withholds the planned wrist; an action then moves the last wrist target.
 
     Attributes:
         threshold: tracking error at which an episode terminates, metres; ``inf`` for never.
@@ -89,7 +95,13 @@ class Episodes:
     """
 
     def __init__(
-        self, task: Any, limits: JointLimits, count: int, frame_offsets: Sequence[int], device: torch.device
+        self,
+        task: Any,
+        limits: JointLimits,
+        count: int,
+        frame_offsets: Sequence[int],
+        device: torch.device,
+        wrist_plan: bool = True,
     ) -> None:
         spec: TaskSpec = task.spec
         keypoints, frames, bodies = len(spec.keypoints), EPISODE_STEPS + 1, len(spec.bodies) + 1
@@ -104,7 +116,8 @@ class Episodes:
         self.elapsed = torch.zeros(count, dtype=torch.long, device=device)
         self.keypoints = torch.zeros(count, keypoints, 3, device=device)
         self.plan_keypoints = torch.zeros(count, frames, keypoints, 3, device=device)
-        self._plan_wrist = torch.zeros(count, frames, WRIST_DIM, device=device)
+        self._plan_wrist = torch.zeros(count, frames if wrist_plan else 1, WRIST_DIM, device=device)
+        self._wrist_plan = wrist_plan
         self._plan_valid = torch.zeros(count, dtype=torch.bool, device=device)
         self._attached_to = torch.zeros(count, keypoints, dtype=torch.long, device=device)
         self._touchable = torch.zeros(count, bodies, device=device)
@@ -126,10 +139,13 @@ class Episodes:
             self.plans[row] = check_plan(plan, self.task.spec)
             self._plan_valid[row] = plan.valid
             self.plan_keypoints[row] = torch.tensor(plan.keypoints)
-            self._plan_wrist[row] = torch.tensor(plan.wrist)
+            if self._wrist_plan:
+                self._plan_wrist[row] = torch.tensor(plan.wrist)
             self._attached_to[row] = torch.tensor([names.index(name) for name in plan.attachments])
             self._touchable[row] = torch.tensor([float(name in plan.attachments) for name in names])
         self._touchable[:, -1] = 0.0  # nobody touches the world
+        if not self._wrist_plan:
+            self._plan_wrist[rows, 0] = reading.joint_position[rows, :WRIST_DIM]
         self.elapsed[rows] = 0
         self._success_once[rows] = False
         self._smoothed[rows] = normalize(reading.joint_position, self._limits)[rows].clamp(-1.0, 1.0)
@@ -178,9 +194,18 @@ class Episodes:
     def command(self, action: torch.Tensor) -> torch.Tensor:
         """Compose an action (n, A) with the next plan frame and smooth it; return joint position targets (n, 22)."""
         frame = (self.elapsed + 1).clamp(max=EPISODE_STEPS)
-        target = joint_targets(self._plan_wrist[self._rows, frame], action, self._limits)
+        if not self._wrist_plan:
+            action = action.clamp(-1.0, 1.0)
+            action[:, :WRIST_DIM] *= FREE_STEP
+        target = joint_targets(self._planned_wrist(self._rows, frame), action, self._limits)
+        if not self._wrist_plan:  # where the wrist is sent now is what the next action is added to
+            self._plan_wrist[:, 0] = denormalize(target, self._limits)[:, :WRIST_DIM]
         self._smoothed = smooth(self._smoothed, target)
         return self.joint_targets()
+
+    def _planned_wrist(self, rows: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """The planned wrist (..., 6) at frames (...); the last wrist target if there is no wrist plan."""
+        return self._plan_wrist[rows, frames if self._wrist_plan else torch.zeros_like(frames)]
 
     def joint_targets(self) -> torch.Tensor:
         """The joint position targets (n, 22) in force, metres and radians."""
@@ -230,7 +255,7 @@ class Episodes:
             self.keypoints,
             self.plan_keypoints[rows, frames],
             reading.joint_position[:, :WRIST_DIM],
-            self._plan_wrist[rows, frames],
+            self._planned_wrist(rows, frames),
         )
         return mdp.observe(pieces, self._bounds)
 
@@ -242,6 +267,7 @@ class Episodes:
             "keypoint_offsets": self._keypoint_offsets,
             "initial_keypoints": self._initial_keypoints,
             "success_once": self._success_once,
+            **({} if self._wrist_plan else {"wrist_target": self._plan_wrist[:, 0]}),
             **{f"memory_{name}": value for name, value in self._memory.items()},
         }
 

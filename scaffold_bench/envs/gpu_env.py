@@ -15,11 +15,9 @@ from gymnasium.vector import AutoresetMode
 from mani_skill.vector.wrappers.gymnasium import ManiSkillVectorEnv
 
 from scaffold_bench.envs.scaffold_env import ScaffoldEnv
-from scaffold_bench.envs.source import EpisodeSource, check_vector_arguments
+from scaffold_bench.envs.source import VECTOR_RESET_OPTIONS, EpisodeSource, check_reset_mask, check_vector_arguments
 from scaffold_bench.envs.start_states import StartStates
 from scaffold_bench.types import Scaffold
-
-RESET_OPTIONS = ("state", "trial", "start", "scaffold", "reset_mask")
 
 
 class GpuScaffoldEnv(ManiSkillVectorEnv):  # type: ignore[misc]  # mani_skill is untyped
@@ -85,12 +83,10 @@ class GpuScaffoldEnv(ManiSkillVectorEnv):  # type: ignore[misc]  # mani_skill is
         """Start new episodes; seeds and options as for ``BatchedScaffoldEnv``."""
         chosen = dict(options or {})
         if "env_idx" not in chosen:  # ManiSkill's word, which it says itself when an episode ends
-            EpisodeSource.refuse_unknown(chosen, RESET_OPTIONS)
+            EpisodeSource.refuse_unknown(chosen, VECTOR_RESET_OPTIONS)
             if (mask := chosen.pop("reset_mask", None)) is not None:
-                mask = np.asarray(mask, dtype=bool)
-                if mask.shape != (self.num_envs,):
-                    raise ValueError(f"reset_mask has shape {mask.shape}, expected ({self.num_envs},)")
-                chosen["env_idx"] = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
+                rows = np.flatnonzero(check_reset_mask(mask, self.num_envs))
+                chosen["env_idx"] = torch.from_numpy(rows).to(self.device)
         observation, info = super().reset(seed=seed, options=chosen)
         return self._out(observation), self._infos(info)
 

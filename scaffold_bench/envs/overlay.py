@@ -12,6 +12,7 @@ import torch
 
 DOTS_PER_KEYPOINT = 36
 DOT_RADIUS, GOAL_RADIUS = 0.0045, 0.009  # metres
+FAR_BELOW = -1000.0  # metres: beyond every camera's reach
 RING_RADIUS, RING_WIDTH = 0.013, 0.35  # share of the picture's side; share of the radius
 
 
@@ -61,6 +62,11 @@ class PlanOverlay:
             for dot, at in zip(self._path[k], frames, strict=True):
                 dot.set_pose(sapien.Pose(plan[at, k]))
             self._goal[k].set_pose(sapien.Pose(plan[now, k]))
+
+    def hide(self) -> None:
+        """Put the spheres out of sight."""
+        for sphere in (*(dot for path in self._path for dot in path), *self._goal):
+            sphere.set_pose(sapien.Pose([0.0, 0.0, FAR_BELOW]))
 
     def mark(self, image: np.ndarray, tracked: torch.Tensor, projection: np.ndarray) -> np.ndarray:
         """Draw a ring around each tracked keypoint, which usually lies inside an object.

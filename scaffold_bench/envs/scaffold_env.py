@@ -19,6 +19,7 @@ from scaffold_bench.envs import mdp
 from scaffold_bench.envs.episodes import Episodes
 from scaffold_bench.envs.hand import FloatingAllegro
 from scaffold_bench.envs.overlay import PlanOverlay
+from scaffold_bench.envs.planner_camera import PlannerCamera
 from scaffold_bench.envs.scenes import build_task, light_scene
 from scaffold_bench.envs.simulation import (
     CONTROL_HZ,
@@ -28,16 +29,23 @@ from scaffold_bench.envs.simulation import (
     place,
     simulation_config,
 )
-from scaffold_bench.envs.source import EpisodeSource, options_of_each, resolve_offsets, resolve_threshold, seeds_of
+from scaffold_bench.envs.source import (
+    EpisodeSource,
+    FollowsPlans,
+    options_of_each,
+    resolve_offsets,
+    resolve_threshold,
+    seeds_of,
+)
 from scaffold_bench.envs.start_states import StartStates
-from scaffold_bench.types import EPISODE_STEPS, Scaffold, ScaffoldProvider, StartState
+from scaffold_bench.types import EPISODE_STEPS, CameraView, Scaffold, ScaffoldProvider, StartState
 
 RESET_OPTIONS = ("state", "trial", "start", "scaffold", "env_idx", "reconfigure", "reset_to_env_states")
 IMAGE_SIZE = 800
 """Side of rendered pictures, pixels (paper, Table 3)."""
 
 
-class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
+class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     """Track a plan of keypoints with a floating dexterous hand. Batched torch tensors; one env on the CPU.
 
     ``gym.make`` returns :class:`NumpyScaffoldEnv`, the same environment with NumPy arrays and no batch axis.
@@ -78,11 +86,14 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
 
     Args:
         task: the task object (the environment knows tasks only by its protocol).
-        provider: makes the plans.
+        provider: makes the plans; one that ``sees`` gets a picture of the start with every request.
         states: the frozen start states of the split, or None to draw fresh ones.
         split: "train", "eval" or "fresh"; told to the provider.
         tracking_threshold: metres; "task" for the task's epsilon_0, None for no tracking termination.
         frame_offsets: future plan frames in the observation.
+        wrist_plan: False withholds the planned wrist, for baselines without it: the observation's ``planned_wrist`` is
+            the last wrist target and an action moves that by at most 1 cm and 0.1 rad per axis. The keypoints' plan
+            stays.
         show_plan: draw the plan into pictures.
         kwargs: ManiSkill's, e.g. ``num_envs``, ``render_mode``, ``sim_backend``.
 
@@ -104,6 +115,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         split: str = "train",
         tracking_threshold: float | str | None = "task",
         frame_offsets: Sequence[int] = mdp.DEFAULT_FRAME_OFFSETS,
+        wrist_plan: bool = True,
         show_plan: bool = True,
         render_mode: str | None = None,
         **kwargs: Any,
@@ -122,11 +134,12 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self._frame_offsets = resolve_offsets(frame_offsets)
         self._threshold = resolve_threshold(tracking_threshold, task.spec)
         self.observation_layout = mdp.observation_layout(len(task.spec.keypoints), len(self._frame_offsets))
-        self._show_plan = show_plan
+        self._wrist_plan, self._show_plan = wrist_plan, show_plan
         self._overlay: PlanOverlay | None = None
         self._generators: list[np.random.Generator] = []
         self._ready = False
-        kwargs.setdefault("render_backend", _default_render_backend(render_mode))
+        self._eye: PlannerCamera | None = None
+        kwargs.setdefault("render_backend", _default_render_backend(render_mode is not None or self._source.sees))
         try:
             super().__init__(robot_uids=FloatingAllegro.uid, render_mode=render_mode, **kwargs)
         except RuntimeError as error:
@@ -134,10 +147,16 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
                 raise RuntimeError(
                     "render_mode='human' opens a viewer and this machine has no display; use render_mode='rgb_array'"
                 ) from error
-            if render_mode is not None and any(word in str(error) for word in ("vk::", "Vulkan", "device")):
+            pictures = render_mode is not None or self._source.sees
+            if pictures and any(word in str(error) for word in ("vk::", "Vulkan", "device")):
+                who, else_ = (
+                    (f"render_mode={render_mode!r}", "or leave render_mode out")
+                    if render_mode is not None
+                    else (f"{type(provider).__name__} plans from pictures: it", "or use plans made elsewhere")
+                )
                 raise RuntimeError(
-                    f"render_mode={render_mode!r} needs a Vulkan driver and none was found ({error}); "
-                    "run 'scaffold-bench doctor' for the fix, or leave render_mode out"
+                    f"{who} needs a Vulkan driver and none was found ({error}); "
+                    f"run 'scaffold-bench doctor' for the fix, {else_}"
                 ) from error
             raise
         bounds = mdp.observation_bounds(self.observation_layout)
@@ -196,36 +215,18 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
             else CpuSimulation([self._world])
         )
         limits = self.agent.joint_limits()
-        self._episodes = Episodes(self.task, limits, self.num_envs, self._frame_offsets, self.device)
+        self._episodes = Episodes(self.task, limits, self.num_envs, self._frame_offsets, self.device, self._wrist_plan)
         self._episodes.threshold = self._threshold
         self._start_states: list[StartState | None] = [None] * self.num_envs
         drawn = self._show_plan and self.scene.can_render()
+        self._eye = None
         self._overlay = PlanOverlay(self.scene, len(self.task.spec.keypoints)) if drawn else None
 
     # -------------------------------------------------------------------------------------------- reset
     @property
-    def scaffolds(self) -> tuple[Scaffold | None, ...]:
-        """The plan each environment is following."""
-        return tuple(self._episodes.plans)
-
-    @property
     def start_states(self) -> tuple[StartState | None, ...]:
         """The start state of each environment's episode."""
         return tuple(self._start_states)
-
-    @property
-    def start_state_set(self) -> StartStates:
-        """The frozen start states of the split.
-
-        Raises:
-            ValueError: the split is "fresh", which has none.
-        """
-        return self._source.frozen_states
-
-    @property
-    def split(self) -> str:
-        """Whose start states: "train", "eval" or "fresh"."""
-        return self._source.split
 
     @property
     def provider(self) -> ScaffoldProvider:
@@ -282,17 +283,19 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
     def _initialize_episode(self, env_idx: torch.Tensor, options: dict[str, Any]) -> None:
         envs, of_each = env_idx.tolist(), self._options_of_each(options)
         chosen = [self._source.start(self._generators[env], of_each[env]) for env in envs]
-        if self._ready:
-            plans = [
-                self._source.plan(start, index, of_each[env]) for env, (start, index) in zip(envs, chosen, strict=True)
-            ]
-        else:  # ManiSkill resets once while an environment is being made; nobody plans for that
-            spec = self.task.spec
-            plans = [Scaffold.failed(spec.name, len(spec.keypoints), start.wrist, "placeholder") for start, _ in chosen]
         for env, (start, _) in zip(envs, chosen, strict=True):
             self._start_states[env] = start
         self._renew_physics()
         place(self._built, self.agent, [start for start, _ in chosen])
+        if self._ready:
+            view = self.look() if self._source.sees else None
+            plans = [
+                self._source.plan(start, index, of_each[env], view)
+                for env, (start, index) in zip(envs, chosen, strict=True)
+            ]
+        else:  # ManiSkill resets once while an environment is being made; nobody plans for that
+            spec = self.task.spec
+            plans = [Scaffold.failed(spec.name, len(spec.keypoints), start.wrist, "placeholder") for start, _ in chosen]
         if self.gpu_sim_enabled:
             self.scene._gpu_apply_all()
             self.scene.px.gpu_update_articulation_kinematics()
@@ -404,6 +407,25 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         self.set_state_dict(restored, env_idx)
 
     # -------------------------------------------------------------------------------------------- pictures
+    def look(self) -> CameraView:
+        """What the task's calibrated RGB-D camera sees now: 800 x 800 pixels, without the plan drawn in.
+
+        Raises:
+            RuntimeError: several environments, or this one was made without a renderer.
+        """
+        if self.num_envs != 1:
+            raise RuntimeError("only a single environment (gym.make) has a camera for planners")
+        if not self.scene.can_render():
+            raise RuntimeError(
+                "this environment was made without a renderer, and a planner needs a picture; pass the planner or "
+                "render_mode='rgb_array' to gym.make, or make a plan file first with 'scaffold-bench plans make'"
+            )
+        if self._eye is None:
+            self._eye = PlannerCamera(self.scene, self.task.spec.camera, IMAGE_SIZE)
+        if self._overlay is not None:
+            self._overlay.hide()
+        return self._eye.look([self._built.bodies[name] for name in self.task.spec.bodies])
+
     def render(self) -> Any:
         """A picture (n, 800, 800, 3) uint8 of each environment, or the viewer for ``render_mode="human"``.
 
@@ -423,7 +445,7 @@ class ScaffoldEnv(BaseEnv):  # type: ignore[misc]  # mani_skill is untyped
         return images
 
     def close(self) -> None:
-        self._overlay = None
+        self._overlay = self._eye = None
         super().close()
 
 
@@ -495,8 +517,8 @@ def _unbatched(info: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _default_render_backend(render_mode: str | None) -> str:
+def _default_render_backend(pictures: bool) -> str:
     """No renderer unless pictures are wanted; then the GPU if there is one, else the CPU's Vulkan driver."""
-    if render_mode is None:
+    if not pictures:
         return "none"
     return "gpu" if torch.cuda.is_available() else "cpu"

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.envs.episodes import check_plan
+from scaffold_bench.envs.episodes import Episodes, check_plan
 from scaffold_bench.envs.start_states import StartStates, check_start_options, choose_start
 from scaffold_bench.types import (
     EPISODE_STEPS,
+    CameraView,
     PrivilegedRequest,
     Scaffold,
     ScaffoldProvider,
@@ -19,6 +20,8 @@ from scaffold_bench.types import (
     StartState,
     TaskSpec,
 )
+
+VECTOR_RESET_OPTIONS = ("state", "trial", "start", "scaffold", "reset_mask")
 
 
 class EpisodeSource:
@@ -68,12 +71,20 @@ class EpisodeSource:
         """A start state, and its index in the frozen set if it comes from there."""
         return choose_start(self.task, self.states, rng, options)
 
-    def plan(self, start: StartState, state: int | None, options: Mapping[str, Any]) -> Scaffold:
+    @property
+    def sees(self) -> bool:
+        """Whether the planner wants a picture with every request."""
+        return bool(getattr(self.provider, "sees", False))
+
+    def plan(
+        self, start: StartState, state: int | None, options: Mapping[str, Any], view: CameraView | None = None
+    ) -> Scaffold:
         """The injected plan, or the provider's for that start state."""
         injected: Scaffold | None = options.get("scaffold")
-        return self.provider.plan(self._request(start, state)) if injected is None else injected
+        return self.provider.plan(self.request(start, state, view)) if injected is None else injected
 
-    def _request(self, start: StartState, state: int | None) -> ScaffoldRequest:
+    def request(self, start: StartState, state: int | None, view: CameraView | None = None) -> ScaffoldRequest:
+        """What the provider is asked for a start state."""
         spec: TaskSpec = self.task.spec
         common: dict[str, Any] = dict(
             task=spec.name,
@@ -83,10 +94,28 @@ class EpisodeSource:
             state=state,
             split=self.split,
             bodies=spec.bodies,
+            keypoint_hints=spec.keypoint_hints or spec.keypoints,
+            motion_hint=spec.motion_hint,
+            hand_turn=spec.wrist_start[3:],
+            grasp_point=spec.grasp_point,
+            view=view,
         )
         if not self.provider.privileged:
             return ScaffoldRequest(**common)
         return PrivilegedRequest(**common, start=start, reference=self.task.reference_waypoints(start))
+
+
+def refuse_seeing(provider: Any) -> None:
+    """Refuse a planner that wants pictures.
+
+    Raises:
+        ValueError: it does; says how to get its plans into a batch.
+    """
+    if getattr(provider, "sees", False):
+        raise ValueError(
+            f"{type(provider).__name__} plans from pictures, and environments that run side by side have no camera; "
+            "make a plan file first (scaffold-bench plans make --provider ... --out FILE) and give that"
+        )
 
 
 def check_vector_arguments(num_envs: Any, array: Any) -> None:
@@ -114,6 +143,44 @@ def options_of_each(options: Mapping[str, Any], num_envs: int) -> list[dict[str,
         {name: value[env] if isinstance(value, list | tuple | np.ndarray) else value for name, value in options.items()}
         for env in range(num_envs)
     ]
+
+
+class FollowsPlans:
+    """What every environment tells about its episodes."""
+
+    _source: EpisodeSource
+    _episodes: Episodes
+
+    @property
+    def split(self) -> str:
+        """Whose start states: "train", "eval" or "fresh"."""
+        return self._source.split
+
+    @property
+    def start_state_set(self) -> StartStates:
+        """The frozen start states of the split.
+
+        Raises:
+            ValueError: the split is "fresh", which has none.
+        """
+        return self._source.frozen_states
+
+    @property
+    def scaffolds(self) -> tuple[Scaffold | None, ...]:
+        """The plan each environment is following."""
+        return tuple(self._episodes.plans)
+
+
+def check_reset_mask(mask: Any, num_envs: int) -> np.ndarray:
+    """The mask (n,) of environments to reset, as booleans.
+
+    Raises:
+        ValueError: another shape.
+    """
+    flags = np.asarray(mask, dtype=bool)
+    if flags.shape != (num_envs,):
+        raise ValueError(f"reset_mask has shape {flags.shape}, expected ({num_envs},)")
+    return flags
 
 
 def resolve_threshold(threshold: float | str | None, spec: TaskSpec) -> float:

@@ -69,6 +69,28 @@ class PlanOnlyPolicy:
         return self._action
 
 
+class PlanGraspPolicy:
+    """Follow the plan ten steps ahead and close the fingers to 0.7 as it begins to move something. No learning.
+
+    What residual PPO's cpu preset begins with; the same for every task.
+    """
+
+    def __init__(self) -> None:
+        from scaffold_bench.evaluation.plan_following import PlanFollowing  # brings torch
+
+        self._base = PlanFollowing(lead=10, grasp=0.7)
+
+    def reset(self, episode: Episode) -> None:
+        self._layout, self._size = episode.layout, episode.spec.action_dim
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        import torch
+
+        seen = torch.from_numpy(np.asarray(observation, dtype=np.float32))[None]
+        action: FloatArray = self._base(seen, self._layout, self._size)[0].numpy()
+        return action
+
+
 class RandomPolicy:
     """Uniform actions."""
 
@@ -83,6 +105,7 @@ class RandomPolicy:
 POLICIES: dict[str, Callable[[], Policy]] = {
     "reference": ReferencePolicy,
     "plan-only": PlanOnlyPolicy,
+    "plan-grasp": PlanGraspPolicy,
     "random": RandomPolicy,
 }
 
@@ -133,6 +156,11 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
                 "act(self, observation)"
             )
     return made  # type: ignore[no-any-return]
+
+
+def environment_of(policy: Policy) -> dict[str, Any]:
+    """What a policy asks of the environment (its attribute ``environment``), e.g. ``{"wrist_plan": False}``."""
+    return dict(getattr(policy, "environment", {}))
 
 
 def policy_source(policy: Any, made: Policy) -> str | None:

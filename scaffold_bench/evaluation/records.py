@@ -27,6 +27,7 @@ _IDENTITY = (
     "tasks",
     "scaffolds",
     "plans",
+    "environment",
     "split",
     "states",
     "trials",

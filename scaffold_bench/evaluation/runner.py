@@ -22,13 +22,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from scaffold_bench.evaluation import records as files
-from scaffold_bench.evaluation.policies import Policy, make_policy, policy_name, policy_source
+from scaffold_bench.evaluation.policies import Policy, environment_of, make_policy, policy_name, policy_source
 from scaffold_bench.evaluation.protocol import preset as named_preset
 from scaffold_bench.evaluation.records import EvaluationError
 from scaffold_bench.evaluation.rollout import run_episodes
 from scaffold_bench.metrics import summarize
 from scaffold_bench.registration import get_task, make_vector_env, start_states, task_names
-from scaffold_bench.scaffolds import RecordedProvider, resolve_provider
+from scaffold_bench.scaffolds import resolve_provider
+from scaffold_bench.scaffolds.variants import files_of
 from scaffold_bench.types import EpisodeRecord, ScaffoldProvider
 
 BACKEND = "physx_cpu"
@@ -96,7 +97,7 @@ def evaluate(
         preset: "quick" (20 states x 1 trial) or "full" (100 x 20, the paper's protocol).
         states, trials: override the preset's numbers; states are taken from the first on.
         split: "eval" (novel states) or "train".
-        scaffolds: "oracle", the path of a plan file, or a provider object (with one worker).
+        scaffolds: a planner's short name, the path of a plan file, or a provider object (with one worker).
         out: folder for ``records.jsonl``, ``manifest.json`` and ``summary.json``; an interrupted evaluation in the
             same folder is resumed. None keeps everything in memory.
         workers: processes. The records are the same for any number.
@@ -121,7 +122,7 @@ def evaluate(
         raise ValueError(f"split must be 'eval' or 'train', got {split!r}")
     provider = resolve_provider(scaffolds)
     if workers > 1 and not isinstance(scaffolds, str | Path):
-        raise ValueError("several workers need scaffolds given as 'oracle' or as the path of a plan file")
+        raise ValueError("several workers need scaffolds given by name or as the path of a plan file")
     if num_envs is None:
         num_envs = NUM_ENVS if isinstance(policy, str | type) else 1
     for name, number in (("workers", workers), ("num_envs", num_envs)):
@@ -134,13 +135,15 @@ def evaluate(
         "policy_source": policy_source(policy, made),
         "tasks": [get_task(name).spec.id for name in names],
         "scaffolds": str(scaffolds) if isinstance(scaffolds, str | Path) else policy_name(scaffolds),
-        "plans": _file_hash(provider.path) if isinstance(provider, RecordedProvider) else None,
+        "plans": _plans_hash(files_of(provider)),
         "split": split,
         "states": chosen.states,
         "trials": chosen.trials,
         "backend": BACKEND,
         "start_states": {name: start_states(get_task(name), split).sha256 for name in names},  # type: ignore[union-attr]
     }
+    if environment := environment_of(made):
+        identity["environment"] = environment
     manifest = files.manifest(identity, ["scaffold-bench", *sys.argv[1:]])
     folder = Path(out) if out is not None else None
     wanted = list(itertools.product(names, range(chosen.states), range(chosen.trials)))
@@ -170,8 +173,12 @@ def evaluate(
     return Results(records, summary, manifest, folder)
 
 
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _plans_hash(paths: Sequence[Path]) -> str | None:
+    """Hash of the plan file, or of the hashes of several; None without any."""
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    if len(hashes) < 2:
+        return hashes[0] if hashes else None
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def _written(
@@ -242,7 +249,13 @@ class _Stage:
         if self._key != key or self._env.num_envs < count:
             self.close()
             self._env = make_vector_env(
-                job.task, count, scaffolds=job.scaffolds, split=job.split, tracking_threshold=None, autoreset=False
+                job.task,
+                count,
+                scaffolds=job.scaffolds,
+                split=job.split,
+                tracking_threshold=None,
+                autoreset=False,
+                **environment_of(self._policies[0]),
             )
             self._key = key
         try:

@@ -1,8 +1,8 @@
 """Trained policies: how an actor is stored, loaded and played.
 
 An actor is a safetensors file: the layers of a multilayer perceptron with ELUs, the mean and standard deviation of the
-observations it was trained on, a linear part that looks ahead in the plan, and a few facts in the header. Nothing in it
-is executed.
+observations it was trained on, the settings of the base action it adds to, and a few facts in the header. Nothing in
+it is executed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from scaffold_bench.evaluation.plan_following import PlanFollowing
 from scaffold_bench.evaluation.policies import Episode
 from scaffold_bench.types import FloatArray
 
@@ -34,17 +35,17 @@ def save_actor(
     layers: Sequence[tuple[torch.Tensor, torch.Tensor]],
     mean: torch.Tensor,
     std: torch.Tensor,
-    skip: torch.Tensor,
+    base: PlanFollowing,
     about: Mapping[str, Any],
 ) -> None:
     """Write an actor.
 
     Args:
         layers: weight (out, in) and bias (out,) of every layer. mean, std: (D,) of the observations.
-        skip: (A, D), a linear part of the action; its product with an observation is clipped to -1..1.
+        base: the action that the network's output is added to.
         about: facts for the header: ``env_id`` and whatever else is worth knowing.
     """
-    tensors = {"mean": mean, "std": std, "skip": skip}
+    tensors = {"mean": mean, "std": std, "base": torch.tensor([float(base.lead), base.grasp])}
     for index, (weight, bias) in enumerate(layers):
         tensors |= {f"{index}.weight": weight, f"{index}.bias": bias}
     partial = path.with_name(path.name + ".part")
@@ -88,6 +89,14 @@ class ActorPolicy:
         """The files of the policy."""
         return sorted(self.path.glob("*.safetensors")) if self.path.is_dir() else [self.path]
 
+    @property
+    def environment(self) -> dict[str, bool]:
+        """Settings of the environment it was trained in: without the wrist's plan, if its files say so."""
+        free = {about(file).get("wrist_plan") is False for file in self.files()}
+        if len(free) > 1:
+            raise ValueError(f"{self.path} mixes policies with and without the wrist's plan; keep them in two folders")
+        return {"wrist_plan": False} if True in free else {}
+
     def sha256(self) -> str:
         """Hash of all its files."""
         digest = hashlib.sha256()
@@ -106,12 +115,13 @@ class ActorPolicy:
             self._loaded[file] = load_actor(file)
         self._actor = self._loaded[file]
         size = max(piece.stop for piece in episode.layout.values())
-        outputs, inputs = self._actor.skip.shape
+        inputs, outputs = len(self._actor.mean), len(self._actor.layers[-1][1])
         if (inputs, outputs) != (size, episode.spec.action_dim):
             raise ValueError(
                 f"{file} takes {inputs} observations and gives {outputs} actions; {episode.spec.id} has {size} and "
                 f"{episode.spec.action_dim}"
             )
+        self._layout = episode.layout
 
     @torch.no_grad()
     def act(self, observation: FloatArray) -> FloatArray:
@@ -121,7 +131,8 @@ class ActorPolicy:
         for weight, bias in actor.layers[:-1]:
             x = torch.nn.functional.elu(torch.mv(weight, x) + bias)
         weight, bias = actor.layers[-1]
-        action: FloatArray = (torch.mv(weight, x) + bias + torch.mv(actor.skip, seen).clamp(-1.0, 1.0)).numpy()
+        base = actor.base(seen[None], self._layout, len(bias))[0]
+        action: FloatArray = (torch.mv(weight, x) + bias + base).numpy()
         return action
 
 
@@ -132,7 +143,7 @@ class Actor:
     layers: list[tuple[torch.Tensor, torch.Tensor]]
     mean: torch.Tensor
     std: torch.Tensor
-    skip: torch.Tensor
+    base: PlanFollowing
 
 
 def load_actor(path: Path) -> Actor:
@@ -151,7 +162,7 @@ def load_actor(path: Path) -> Actor:
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a safetensors file ({error})") from error
     count = (len(tensors) - 3) // 2
-    wanted = {"mean", "std", "skip", *(f"{i}.{part}" for i in range(count) for part in ("weight", "bias"))}
+    wanted = {"mean", "std", "base", *(f"{i}.{part}" for i in range(count) for part in ("weight", "bias"))}
     if not 1 <= count <= MAX_LAYERS or set(tensors) != wanted:
         raise ValueError(f"{path} holds no actor; it has the tensors {sorted(tensors)[:6]}")
     layers = [(tensors[f"{index}.weight"], tensors[f"{index}.bias"]) for index in range(count)]
@@ -162,15 +173,23 @@ def load_actor(path: Path) -> Actor:
         size = len(bias)
     if tensors["std"].shape != tensors["mean"].shape or not bool((tensors["std"] > 0).all()):
         raise ValueError(f"{path} holds no actor: its standard deviations do not fit")
-    if tensors["skip"].shape != (size, len(tensors["mean"])):
-        raise ValueError(f"{path} holds no actor: its linear part does not fit")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ValueError(f"{path} holds no actor: a number is not finite")
-    return Actor(layers, tensors["mean"], tensors["std"], tensors["skip"])
+    if tensors["base"].shape != (2,):
+        raise ValueError(f"{path} holds no actor: its base action has not two settings")
+    lead, grasp = tensors["base"].tolist()
+    try:
+        base = PlanFollowing(int(lead), grasp)
+    except ValueError as error:
+        raise ValueError(f"{path} holds no actor: {error}") from error
+    return Actor(layers, tensors["mean"], tensors["std"], base)
 
 
 def about(path: Path) -> dict[str, Any]:
-    """The facts in a stored actor's header."""
-    with safe_open(path, framework="pt") as file:
-        facts: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
-    return facts
+    """The facts in a stored actor's header; none if it has no readable one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("about", "{}"))
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return {}  # load_actor says what is wrong with it
+    return facts if isinstance(facts, dict) else {}

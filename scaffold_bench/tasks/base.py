@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from scaffold_bench.control import RESIDUAL_LIMITS, interpolate
+from scaffold_bench.control import RESIDUAL_LIMITS, interpolate, wrist_rotation
 from scaffold_bench.types import (
     EPISODE_STEPS,
     PLAN_WAYPOINTS,
@@ -179,15 +179,6 @@ def place(pose_: FloatArray, local: Sequence[float]) -> FloatArray:
     axis, vector = pose_[4:], np.asarray(local, dtype=np.float64)
     twice = 2 * np.cross(axis, vector)
     return np.asarray(pose_[:3] + vector + pose_[3] * twice + np.cross(axis, twice))
-
-
-def wrist_rotation(euler: Sequence[float]) -> FloatArray:
-    """Rotation matrix Rx(a) Ry(b) Rz(c) of the hand's base for wrist angles (a, b, c)."""
-    (ca, cb, cc), (sa, sb, sc) = np.cos(euler), np.sin(euler)
-    about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
-    about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
-    about_z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
-    return np.asarray(about_x @ about_y @ about_z)
 
 
 def wrist_at(point: FloatArray, euler: Sequence[float], offset: Sequence[float]) -> FloatArray:

@@ -15,6 +15,9 @@ from scaffold_bench.tasks.base import PALM_DOWN
 from scaffold_bench.tasks.tools import CloseTool, Squeeze
 from scaffold_bench.types import Camera, TaskSpec
 
+ABOVE = (0.103, 0.018, 0.015)
+"""The middle between the grips in the hand frame before the squeeze, metres (grasping study)."""
+
 SPEC = TaskSpec(
     id="Scaffold-ClosePliers-v0",
     name="pliers",
@@ -28,6 +31,15 @@ SPEC = TaskSpec(
     bodies=("pliers_a", "pliers_b"),
     joints=("pin",),
     camera=Camera(eye=(-0.24, -0.74, 1.33), target=(0.20, -0.54, 0.97)),
+    grasp_point=ABOVE,
+    keypoint_hints=(
+        "the middle of the handle that is on the left of the picture",
+        "the middle of the other handle",
+    ),
+    motion_hint=(
+        "Lay the hand over both and squeeze: the two keypoints approach each other on arcs about the pin, at the "
+        "same rate, until they meet in the middle; the hand stays above them."
+    ),
     notes=(
         "Closed means 5 degrees as in the paper (authors' code: 5.7) with a fingertip on each handle's half, "
         "two different ones (ours).",
@@ -43,7 +55,7 @@ class ClosePliers(CloseTool):
     rest_height = PLIERS.handle_height / 2
     squeeze = Squeeze(
         heading=math.radians(24.0),
-        above=(0.103, 0.018, 0.015),
+        above=ABOVE,
         pressed=(0.084, 0.018, 0.015),
         shift=(0.010, 0.041),
         touch=(0.438, 0.385),

@@ -15,6 +15,9 @@ from scaffold_bench.tasks.base import PALM_DOWN
 from scaffold_bench.tasks.tools import CloseTool, Squeeze
 from scaffold_bench.types import Camera, TaskSpec
 
+ABOVE = (0.090, 0.029, -0.016)
+"""The middle between the grips in the hand frame before the squeeze, metres (grasping study)."""
+
 SPEC = TaskSpec(
     id="Scaffold-CloseScissors-v0",
     name="scissors",
@@ -28,6 +31,15 @@ SPEC = TaskSpec(
     bodies=("scissors_a", "scissors_b"),
     joints=("pin",),
     camera=Camera(eye=(-0.24, -0.74, 1.33), target=(0.20, -0.54, 0.97)),
+    grasp_point=ABOVE,
+    keypoint_hints=(
+        "the finger loop of the half that is on the left of the picture",
+        "the finger loop of the other half",
+    ),
+    motion_hint=(
+        "Lay the hand over both and squeeze: the two keypoints approach each other on arcs about the pin, at the "
+        "same rate, until they meet in the middle; the hand stays above them."
+    ),
     notes=(
         "Closed means 5 degrees as in the paper (authors' code: 5.7) with a fingertip on each loop's half, "
         "two different ones (ours).",
@@ -43,7 +55,7 @@ class CloseScissors(CloseTool):
     rest_height = SCISSORS.loop_tube_radius
     squeeze = Squeeze(
         heading=math.radians(50.0),
-        above=(0.090, 0.029, -0.016),
+        above=ABOVE,
         pressed=(0.078, 0.029, -0.016),
         shift=(0.043, 0.024),
         touch=(0.447, 0.40),

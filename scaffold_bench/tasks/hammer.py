@@ -50,6 +50,15 @@ SPEC = TaskSpec(
     wrist_start=(0.19, -0.50, 1.12, *PALM_DOWN),
     bodies=("hammer",),
     camera=Camera(eye=(-0.46, -0.16, 1.38), target=(0.17, -0.55, 0.97)),
+    keypoint_hints=(
+        "the middle of the hammer's handle, where a hand would hold it",
+        "the middle of the hammer's metal head",
+    ),
+    motion_hint=(
+        "Grasp the hammer at the handle near the head, lift it, and swing it up about 20 cm and down again at "
+        "least three times; the two keypoints are parts of one rigid body and keep their distance."
+    ),
+    grasp_point=GRASP_OFFSET,
     notes=(
         "Swings are counted on the head and from the first step; the authors' code counts the model's origin, ignores "
         "the first 20 steps and judges the last step only.",

@@ -34,6 +34,15 @@ SPEC = TaskSpec(
     wrist_start=(0.19, -0.27, 1.12, *PALM_DOWN),
     bodies=("apple", "board"),
     camera=Camera(eye=(-0.68, -0.46, 1.50), target=(0.17, -0.59, 0.94)),
+    keypoint_hints=(
+        "the centre of the apple",
+        "the middle of the cutting board's upper face",
+    ),
+    motion_hint=(
+        "Grasp the apple from above, lift it, carry it over the cutting board and lower it until it rests there; "
+        "the cutting board stays where it is."
+    ),
+    grasp_point=GRASP_OFFSET,
 )
 
 

@@ -38,6 +38,15 @@ SPEC = TaskSpec(
     wrist_start=(-0.16, -0.05, 1.02, *SIDE_GRASP),
     bodies=("bottle",),
     camera=Camera(eye=(-1.20, 0.55, 1.62), target=(0.16, 0.20, 0.96)),
+    keypoint_hints=(
+        "the middle of the bottle",
+        "a free place on the counter on the other side of the sink, where the bottle shall stand",
+    ),
+    motion_hint=(
+        "Grasp the bottle from the side, lift it, carry it upright over the sink and stand it on the counter at "
+        "the target point, which is fixed."
+    ),
+    grasp_point=GRASP_OFFSET,
     notes=("The bottle must be over the counter; in the authors' code any place past a line counts, the floor too.",),
 )
 

@@ -37,6 +37,9 @@ SPEC = TaskSpec(
     bodies=("drawer",),
     joints=("slide",),
     camera=Camera(eye=(1.25, -0.95, 1.35), target=(0.10, 0.05, 0.60)),
+    keypoint_hints=("the middle of the top drawer's handle",),
+    motion_hint="Grasp the handle and pull it straight out, perpendicular to the drawer's front, by about 30 cm.",
+    grasp_point=GRASP_OFFSET,
 )
 
 

@@ -45,6 +45,12 @@ SPEC = TaskSpec(
     bodies=("door",),
     joints=("hinge",),
     camera=Camera(eye=(1.95, 1.15, 1.65), target=(0.12, 0.0, 0.93)),
+    keypoint_hints=("the middle of the long vertical handle of the upper door",),
+    motion_hint=(
+        "Grasp the handle and pull the door open: the handle moves on a horizontal quarter circle about the "
+        "vertical hinge on the other edge of the door, towards the viewer."
+    ),
+    grasp_point=GRASP_OFFSET,
     notes=(
         "The fridge's place varies; in the authors' code it never does.",
         "The planned wrist nears gimbal lock (middle Euler angle 90 degrees) at the end of the arc, after success.",

@@ -45,6 +45,12 @@ SPEC = TaskSpec(
     wrist_start=(0.24, -0.52, 1.10, *PALM_DOWN),
     bodies=("sponge",),
     camera=Camera(eye=(-0.40, -0.30, 1.34), target=(0.17, -0.60, 0.94)),
+    keypoint_hints=("the middle of the sponge",),
+    motion_hint=(
+        "Grasp the sponge from above and push it over the counter along a square with sides of about 20 cm, "
+        "touching the counter all the time."
+    ),
+    grasp_point=GRASP_OFFSET,
     notes=(
         "Travel counts only while the sponge lies within 1.2 cm of its resting height over the counter, in moves of at "
         "least 5 mm; the authors' code adds up any jitter and judges the last step only.",

@@ -17,6 +17,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from scaffold_bench.evaluation import evaluate as evaluate_policy
+from scaffold_bench.evaluation.plan_following import PlanFollowing
 from scaffold_bench.evaluation.zoo import ActorPolicy, about, load_actor, save_actor
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "baselines"))  # so that the processes it spawns find it too
@@ -32,6 +33,7 @@ TINY = dict(
     checkpoint_every=2,
     evaluate_every=2,
     evaluation_states=2,
+    annealing=1.0,
     track="none",
 )
 
@@ -98,16 +100,20 @@ class Stage:
         return torch.zeros(2, 3), torch.ones(2), terminated, truncated, infos
 
 
+def no_base(observation: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(len(observation), 2)
+
+
 def test_only_what_was_cut_off_is_bootstrapped() -> None:
     args = dataclasses.replace(ppo.PRESETS["cpu"], hidden=(), num_steps=3, reward_scale=0.5, gamma=0.9)
     model = ppo.ActorCritic(3, 2, args)
     torch.nn.init.constant_(model.critic[0].weight, 1.0)  # the value is the sum of the observation
     normalizer = ppo.Normalizer(3, torch.device("cpu"))
     normalizer.update(torch.tensor([[-1.0] * 3, [1.0] * 3]))  # mean 0, deviation 1
-    returns, skip = torch.zeros(2), torch.zeros(2, 3)
+    returns = torch.zeros(2)
     never = torch.full((2,), -1)
     start, generator = torch.zeros(2, 3), torch.Generator()
-    batch, _ = ppo.rollout(Stage(), start, model, normalizer, generator, args, returns, skip, never)
+    batch, _ = ppo.rollout(Stage(), start, model, normalizer, generator, args, returns, no_base, never)
     torch.testing.assert_close(batch.rewards, torch.tensor([[0.5, 0.5], [0.5 + 0.9 * 15.0, 0.5], [0.5, 0.5]]))
     torch.testing.assert_close(batch.dones, torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
     assert batch.episodes["return"] == [2.0, 2.0]
@@ -129,7 +135,7 @@ def test_a_first_episode_is_cut_off_with_the_value_of_what_was_left() -> None:
     normalizer.update(torch.tensor([[-1.0] * 3, [1.0] * 3]))
     returns, cuts = torch.zeros(2), torch.tensor([1, 5])
     batch, observation = ppo.rollout(
-        Resettable(), torch.zeros(2, 3), model, normalizer, torch.Generator(), args, returns, torch.zeros(2, 3), cuts
+        Resettable(), torch.zeros(2, 3), model, normalizer, torch.Generator(), args, returns, no_base, cuts
     )
     torch.testing.assert_close(batch.rewards[0], torch.tensor([1.0 + 0.9 * 4.0, 1.0]))
     assert batch.dones[0].tolist() == [1.0, 0.0]
@@ -137,26 +143,6 @@ def test_a_first_episode_is_cut_off_with_the_value_of_what_was_left() -> None:
     assert returns.tolist() == [0.0, 1.0]
     assert cuts.tolist() == [0, 4]
     assert observation[0, 0] == 7.0
-
-
-def test_the_lead_is_the_reference_policy_s_wrist() -> None:
-    """A residual of zero on the plan ahead asks for what the script asks for with the same lead."""
-    import gymnasium as gym
-
-    env: Any = gym.make_vec("Scaffold-Hammer-v0", num_envs=1, split="eval", tracking_threshold=None)
-    observation, _ = env.reset(seed=0, options={"state": 0})
-    skip = ppo.lead_matrix(env.observation_layout, 7, 10)
-    plan = env.scaffolds[0].wrist
-    for step in range(120):
-        lead = ppo.lead_of(torch.from_numpy(observation), skip)
-        expected = np.clip((plan[step + 10] - plan[step + 1]) / np.array(ppo.RESIDUAL_LIMITS), -1, 1)
-        np.testing.assert_allclose(lead[0, :6], expected, atol=2e-5)
-        assert lead[0, 6] == 0
-        observation, *_ = env.step(np.zeros((1, 7), np.float32))
-    assert not ppo.lead_matrix(env.observation_layout, 7, 0).any()
-    with pytest.raises(ValueError, match="lead must be 0 or one of the frame offsets"):
-        ppo.lead_matrix(env.observation_layout, 7, 7)
-    env.close()
 
 
 def test_the_learning_rate_follows_the_divergence() -> None:
@@ -316,6 +302,24 @@ def test_runs_are_not_mixed(whole: Path) -> None:
         ppo.train(tiny(whole.parent, resume=True, gamma=0.9))
 
 
+def test_a_run_on_a_plan_file_is_evaluated_and_knows_its_plans(tmp_path: Path) -> None:
+    import shutil
+
+    from scaffold_bench.scaffolds.recorded import plan_file
+
+    plans = tmp_path / "plans.npz"
+    shutil.copy(plan_file("oracle-5"), plans)
+    args = tiny(tmp_path, scaffolds=str(plans), total_steps=2 * 8 * 16)
+    folder = ppo.train(args)
+    assert "eval_success_once" in progress(folder)[-1]
+    state = json.loads((ppo.checkpoints(folder / "checkpoints")[-1] / "state.json").read_text(encoding="utf-8"))
+    assert len(state["plans"]) == 1
+    assert {"start_states", "versions"} <= set(state)
+    shutil.copy(plan_file("oracle-3"), plans)
+    with pytest.raises(SystemExit, match="was trained with other plans; restore them"):
+        ppo.train(dataclasses.replace(args, resume=True))
+
+
 def test_a_damaged_checkpoint_is_noticed(whole: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -332,12 +336,15 @@ def test_environments_must_share_out_evenly(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(ppo, "world", lambda: (0, 3))
     with pytest.raises(ValueError, match="num_envs = 8 cannot be shared by 3 processes"):
         ppo.Learner(tiny(tmp_path))
+    with pytest.raises(ValueError, match="annealing must be above 0"):
+        ppo.Learner(tiny(tmp_path, annealing=0.0))
 
 
 def test_a_little_training_tracks_longer(tmp_path: Path) -> None:
     """Untrained, the drawer's plan is lost soon after it begins to pull; a minute of training goes on with it."""
     args = tiny(tmp_path, total_steps=30 * 64 * 32, num_envs=32, num_steps=64, hidden=(64, 64), final_threshold=1.0)
-    learner = ppo.Learner(dataclasses.replace(args, minibatches=8))
+    args = dataclasses.replace(args, minibatches=8, grasp=0.0, initial_std=0.5, initial_finger_std=0.5)  # open hand
+    learner = ppo.Learner(args)
     learner.begin_episodes()
     learner.warm_up()
     told = [learner.iterate() for _ in range(learner.iterations)]
@@ -354,11 +361,11 @@ def test_the_actor_that_is_stored_is_the_one_that_was_trained(whole: Path) -> No
     ppo.load_checkpoint(
         ppo.checkpoints(whole / "checkpoints")[-1], learner.model, learner.optimizer, learner.normalizer
     )
-    observation, _ = learner.eval_envs.reset(seed=0, options={"state": [0, 1]})
+    observation, _ = learner.eval_envs.reset(seed=[0, 1])
     with torch.no_grad():
-        lead = ppo.lead_of(observation, learner.skip)
-        assert lead.abs().max() > 0.1
-        expected = learner.model.mean(learner.normalizer(observation)) + lead
+        base = learner.base_action(observation)
+        assert base.abs().max() > 0.1
+        expected = learner.model.mean(learner.normalizer(observation)) + base
     policy = ActorPolicy(whole / "policy.safetensors")
     task = learner.eval_envs.task
 
@@ -387,16 +394,18 @@ def test_a_stored_actor_is_evaluated_by_its_path(whole: Path) -> None:
         ({"0.weight": torch.zeros(4, 4)}, "a layer of"),
         ({"extra": torch.zeros(1)}, "holds no actor"),
         ({"std": torch.zeros(3)}, "standard deviations do not fit"),
-        ({"skip": torch.zeros(2, 2)}, "linear part does not fit"),
+        ({"base": torch.zeros(3)}, "base action has not two settings"),
+        ({"base": torch.tensor([7.0, 0.0])}, "lead must be 0 or one of the frame offsets"),
+        ({"base": torch.tensor([0.0, 2.0])}, "grasp must be a finger command between 0 and 1"),
         ({"0.bias": torch.full((2,), math.nan)}, "not finite"),
     ],
-    ids=["shape", "names", "deviation", "skip", "nan"],
+    ids=["shape", "names", "deviation", "base", "lead", "grasp", "nan"],
 )
 def test_what_is_no_actor_is_refused(tmp_path: Path, change: dict[str, torch.Tensor], told: str) -> None:
     from safetensors.torch import load_file, save_file
 
     path = tmp_path / "policy.safetensors"
-    save_actor(path, [(torch.zeros(2, 3), torch.zeros(2))], torch.zeros(3), torch.ones(3), torch.zeros(2, 3), {})
+    save_actor(path, [(torch.zeros(2, 3), torch.zeros(2))], torch.zeros(3), torch.ones(3), PlanFollowing(), {})
     load_actor(path)
     save_file({**load_file(path), **change}, path)
     with pytest.raises(ValueError, match=told):
@@ -412,3 +421,27 @@ def test_a_pickle_is_refused(tmp_path: Path) -> None:
         evaluate_policy("file:nowhere.safetensors", "hammer", states=1, trials=1)
     with pytest.raises(ValueError, match="there is no policy 'zoo:none'; the zoo has"):
         evaluate_policy("zoo:none", "hammer", states=1, trials=1)
+
+
+# ------------------------------------------------------------------------------------------------ without the scaffold
+def test_the_learner_without_a_wrist_plan_leaves_a_policy_that_is_played_so(tmp_path: Path) -> None:
+    bare: Any = importlib.import_module("ppo_no_scaffold")
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items() if name != "hidden"]
+    bare.main([*words, "--hidden", "16", "16", "--runs", str(tmp_path)])
+    [run] = tmp_path.iterdir()
+    assert run.name == "drawer-no-scaffold-1"
+    args = json.loads((run / "run.json").read_text(encoding="utf-8"))["args"]
+    assert (args["wrist_plan"], args["lead"], args["grasp"], args["initial_std"]) == (False, 0, 0.0, 1.0)
+    file = run / "policy.safetensors"
+    assert ActorPolicy(file).environment == {"wrist_plan": False}
+    result = evaluate_policy(f"file:{file}", "drawer", states=1, trials=1)
+    assert result.manifest["environment"] == {"wrist_plan": False}
+    import shutil
+
+    shutil.copy(file, tmp_path / "drawer.safetensors")
+    save_actor(
+        tmp_path / "hammer.safetensors", [(torch.zeros(2, 3), torch.zeros(2))], torch.zeros(3), torch.ones(3),
+        PlanFollowing(), {},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="mixes policies with and without"):
+        _ = ActorPolicy(tmp_path).environment

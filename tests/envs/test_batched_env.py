@@ -223,3 +223,31 @@ def test_bad_actions_and_a_closed_environment_are_refused() -> None:
     for use in (lambda: env.step(np.zeros((2, 7), np.float32)), env.reset):
         with pytest.raises(RuntimeError, match="is closed; make a new one"):
             use()
+
+
+def test_without_a_wrist_plan_an_action_moves_the_wrist_s_target() -> None:
+    make: Any = gym.make_vec
+    envs = make("Scaffold-Hammer-v0", num_envs=2, wrist_plan=False, tracking_threshold=None, split="eval")
+    single: Any = gym.make("Scaffold-Hammer-v0", wrist_plan=False, tracking_threshold=None, split="eval").unwrapped
+    observation, _ = envs.reset(seed=0, options={"state": [0, 1]})
+    alone, _ = single.reset(seed=0, options={"state": 0})
+    wrist, planned = envs.observation_layout["wrist"], envs.observation_layout["planned_wrist"]
+    start = observation[:, wrist].copy()
+    np.testing.assert_allclose(observation[:, planned].reshape(2, -1, 6), np.tile(start[:, None], (1, 5, 1)), atol=1e-6)
+    action = np.zeros((2, 7), np.float32)
+    action[0, [2, 4]] = 1.0, -0.5
+    for step in range(40):
+        observation, *_ = envs.step(action)
+        alone, *_ = single.step(action[0])
+        if step == 19:
+            saved = single.get_state_dict()
+            middle = alone.copy()
+    target = observation[:, planned].reshape(2, -1, 6)
+    np.testing.assert_allclose(target[0, 0] - start[0], [0, 0, 0.4, 0, -2.0, 0], atol=1e-4)  # 1 cm, 0.05 rad per step
+    np.testing.assert_allclose(target[1, 0], start[1], atol=1e-5)
+    assert observation[0, wrist][2] - start[0, 2] > 0.25  # the wrist follows its target, late
+    np.testing.assert_array_equal(observation[0], alone)
+    single.set_state_dict(saved)
+    np.testing.assert_allclose(single.get_obs()[0].numpy()[planned], middle[planned], atol=1e-6)
+    envs.close()
+    single.close()

@@ -672,7 +672,7 @@ def test_a_state_needs_a_frozen_split(fresh: Callable[..., Any]) -> None:
         ({"frame_offsets": "123"}, "frame_offsets must be whole frames from 0 to 300"),
         ({"tracking_threshold": True}, "tracking_threshold must be positive metres"),
         ({"render_mode": "foo"}, "render_mode must be one of .*got 'foo'"),
-        ({"scaffolds": "orcale"}, "scaffolds='orcale' is neither 'oracle' nor an existing plan file"),
+        ({"scaffolds": "orcale"}, "scaffolds='orcale' is neither a planner nor an existing plan file"),
         ({"num_envs": 2}, "use gym.make_vec"),
     ],
     ids=str,
@@ -975,7 +975,9 @@ def test_an_oracle_with_fewer_waypoints_makes_another_plan(fresh: Callable[..., 
 
 
 def test_a_thing_that_cannot_plan_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"scaffolds must be 'oracle', a path or an object with plan\(request\)"):
+    with pytest.raises(
+        TypeError, match=r"scaffolds must be a planner's name, a path or an object with plan\(request\)"
+    ):
         gym.make(HAMMER, scaffolds=object())
 
 
@@ -1001,7 +1003,7 @@ class Shifted:
     ("planner", "told"),
     [
         (Shifted(wrist=0.5), "wrist: begins 0.87 m and 0.50 rad from the hand, more than 0.5 m or 1.2 rad"),
-        (Shifted(keypoints=1.0), r"keypoints: puts 'handle' 1.73 m from 'hammer', the body it is attached to"),
+        (Shifted(keypoints=1.5), r"keypoints: puts 'handle' 2.60 m from 'hammer', the body it is attached to"),
     ],
     ids=["wrist", "keypoints"],
 )

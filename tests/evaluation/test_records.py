@@ -359,7 +359,8 @@ def test_a_class_a_factory_or_an_object_will_do():
     [
         (
             "refrence",
-            "there is no policy 'refrence'; use reference, plan-only, random, zoo:NAME, file:PATH or a reference like",
+            "there is no policy 'refrence'; use reference, plan-only, plan-grasp, random, zoo:NAME, file:PATH or a "
+            "reference like",
         ),
         ("", "there is no policy ''"),
         ("my_policies_under_test:", "there is no policy"),

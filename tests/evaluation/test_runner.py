@@ -139,7 +139,7 @@ def test_the_training_states_can_be_evaluated_too(whole: Results) -> None:
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"num_envs": 0}, "num_envs must be at least 1, got 0"),
         ({"workers": 2, "policy": RandomPolicy()}, "several workers need a policy given by name"),
-        ({"scaffolds": "orcale"}, "neither 'oracle' nor an existing plan file"),
+        ({"scaffolds": "orcale"}, "neither a planner nor an existing plan file"),
     ],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
@@ -530,5 +530,5 @@ def test_a_planner_object_can_be_evaluated() -> None:
     results = evaluate("plan-only", ["drawer"], states=1, scaffolds=OracleProvider(5))
     assert results.manifest["scaffolds"] == "scaffold_bench.scaffolds.oracle:OracleProvider"
     assert len(results.records) == 1
-    with pytest.raises(ValueError, match="several workers need scaffolds given as"):
+    with pytest.raises(ValueError, match="several workers need scaffolds given by name"):
         evaluate("plan-only", ["drawer"], states=1, scaffolds=OracleProvider(5), workers=2)
