@@ -414,6 +414,12 @@ class EpisodeRecord:
         failure: "" on success, else "plan" (no valid plan), "tracking" (the plan was not followed) or "task"
             (followed, but not successful).
         plan: first 16 hex digits of the plan's hash.
+
+    What says why it failed; None in records older than these fields (see ``scaffold_bench.metrics.attribution``):
+        lost_step: first control step with a keypoint farther than epsilon_0 from its plan, or -1.
+        contact_step: first control step with a fingertip on the task's bodies, or -1.
+        leave_step: first frame of the plan with a keypoint farther than epsilon_0 from its start, or -1.
+        keypoint_error: largest distance of a planned keypoint's first place from the oracle's, metres.
     """
 
     task: str
@@ -435,6 +441,10 @@ class EpisodeRecord:
     measures: Mapping[str, float]
     failure: str
     plan: str
+    lost_step: int | None = None
+    contact_step: int | None = None
+    leave_step: int | None = None
+    keypoint_error: float | None = None
 
     @property
     def key(self) -> tuple[str, int, int]:

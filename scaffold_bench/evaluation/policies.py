@@ -70,7 +70,7 @@ class PlanOnlyPolicy:
 
 
 class PlanGraspPolicy:
-    """Follow the plan ten steps ahead and close the fingers to 0.7 as it begins to move something. No learning.
+    """Follow the plan ten steps ahead and close the fingers to 0.7 where it takes hold. No learning.
 
     What residual PPO's cpu preset begins with; the same for every task.
     """

@@ -11,7 +11,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from scaffold_bench.types import EpisodeRecord
 
 RECORDS, MANIFEST, SUMMARY = "records.jsonl", "manifest.json", "summary.json"
 _FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
+_REQUIRED = {field.name for field in fields(EpisodeRecord) if field.default is MISSING}
 _PACKAGES = ("scaffold-bench", "mani_skill", "sapien", "gymnasium", "numpy", "torch")
 _IDENTITY = (
     "policy",
@@ -34,6 +35,7 @@ _IDENTITY = (
     "backend",
     "start_states",
     "versions",
+    "numerics",
 )
 """Parts of a manifest that must agree for two runs to share a folder."""
 
@@ -43,8 +45,9 @@ class EvaluationError(RuntimeError):
 
 
 def record_line(record: EpisodeRecord) -> str:
-    """One line of ``records.jsonl``; floats keep all their digits."""
-    return json.dumps(asdict(record), sort_keys=True, allow_nan=False) + "\n"
+    """One line of ``records.jsonl``; floats keep all their digits, and what is not known is left out."""
+    known = {name: value for name, value in asdict(record).items() if name in _REQUIRED or value is not None}
+    return json.dumps(known, sort_keys=True, allow_nan=False) + "\n"
 
 
 def parse_record(line: str) -> EpisodeRecord:
@@ -54,11 +57,11 @@ def parse_record(line: str) -> EpisodeRecord:
         ValueError: not a record.
     """
     data = json.loads(line, parse_constant=_refuse_constant)
-    if not isinstance(data, dict) or set(data) != set(_FIELDS):
+    if not isinstance(data, dict) or not _REQUIRED <= data.keys() <= _FIELDS.keys():
         raise ValueError("is not an episode record")
-    for name, kind in _FIELDS.items():
-        if not _fits(data[name], kind):
-            raise ValueError(f"field {name!r} is not a {kind}")
+    for name, value in data.items():
+        if not _fits(value, _FIELDS[name].removesuffix(" | None")):
+            raise ValueError(f"field {name!r} is not a {_FIELDS[name]}")
     return EpisodeRecord(**data)
 
 
@@ -71,7 +74,8 @@ def _fits(value: Any, kind: str) -> bool:
     if kind.startswith("Mapping"):
         return isinstance(value, dict) and all(_fits(number, "float") for number in value.values())
     if kind == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
+        return number and math.isfinite(value)
     return type(value).__name__ == kind
 
 

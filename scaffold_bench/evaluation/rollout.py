@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scaffold_bench.evaluation.policies import Episode, Policy
+from scaffold_bench.metrics import NEVER
 from scaffold_bench.types import EPISODE_STEPS, EpisodeRecord, FloatArray, Scaffold, TaskSpec
 
 CONTACT_FORCE = 0.05
@@ -35,14 +36,21 @@ class EpisodeTally:
         self.rewards.append(reward)
         self.info = info
 
-    def record(self, row: int, split: str, state: int, trial: int, seed: int, plan: str) -> EpisodeRecord:
-        """Reduce the steps of one episode to its record."""
+    def record(
+        self, row: int, split: str, state: int, trial: int, seed: int, plan: Scaffold, oracle: FloatArray
+    ) -> EpisodeRecord:
+        """Reduce the steps of one episode to its record.
+
+        Args:
+            row: which of the episodes. plan: what it followed. oracle: (K, 3) the oracle's keypoints at the start.
+        """
+        epsilon = self.spec.tracking_threshold
         errors = np.stack([step[row] for step in self.errors]).astype(np.float64)
         forces = np.stack([step[row] for step in self.tip_forces]).astype(np.float64)
         successes = [bool(step[row]) for step in self.successes]
         touching = forces > CONTACT_FORCE
         held = touching.any(axis=1)
-        tracked = (errors <= self.spec.tracking_threshold).all(axis=1)
+        tracked = (errors <= epsilon).all(axis=1)
         success_once = any(successes)
         if success_once:
             failure = ""
@@ -73,8 +81,17 @@ class EpisodeTally:
                 if name.startswith("measure/") and math.isfinite(value[row])
             },
             failure=failure,
-            plan=plan,
+            plan=plan.sha256[:16],
+            lost_step=_first(~tracked) + 1 or NEVER,
+            contact_step=_first(held) + 1 or NEVER,
+            leave_step=_first((np.linalg.norm(plan.keypoints - plan.keypoints[:1], axis=2) > epsilon).any(axis=1)),
+            keypoint_error=float(np.linalg.norm(plan.keypoints[0] - oracle, axis=1).max()) if plan.valid else None,
         )
+
+
+def _first(happens: np.ndarray) -> int:
+    """Index of the first True, or NEVER (-1)."""
+    return int(happens.argmax()) if happens.any() else NEVER
 
 
 def _told(env: Any, plan: Scaffold, seed: int) -> Episode:
@@ -86,6 +103,11 @@ def _told(env: Any, plan: Scaffold, seed: int) -> Episode:
         seed=seed,
         scripted_action=lambda step: env.task.reference_action(step, plan),
     )
+
+
+def _oracle_keypoints(env: Any, state: int) -> FloatArray:
+    """Where the task's own plan has its keypoints (K, 3) in a frozen start state."""
+    return np.asarray(env.task.reference_plan(env.start_state_set[state]).keypoints[0])
 
 
 def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[int, int]]) -> list[EpisodeRecord]:
@@ -114,7 +136,7 @@ def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[
         observation, reward, *_, infos = env.step(actions)
         tally.add(reward, infos)
     return [
-        tally.record(row, env.split, state, trial, seed, plan.sha256[:16])
+        tally.record(row, env.split, state, trial, seed, plan, _oracle_keypoints(env, state))
         for row, ((state, trial), seed, plan) in enumerate(zip(episodes, seeds, plans, strict=True))
     ]
 
@@ -144,4 +166,4 @@ def run_episode(
             on_step(env)
         if terminated or truncated:
             break
-    return tally.record(0, env.split, state, trial, seed, plan.sha256[:16])
+    return tally.record(0, env.split, state, trial, seed, plan, _oracle_keypoints(env, state))

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from scaffold_bench.evaluation import records as files
+from scaffold_bench.evaluation.numerics import numerics
 from scaffold_bench.evaluation.policies import Policy, environment_of, make_policy, policy_name, policy_source
 from scaffold_bench.evaluation.protocol import preset as named_preset
 from scaffold_bench.evaluation.records import EvaluationError
@@ -135,12 +136,13 @@ def evaluate(
         "policy_source": policy_source(policy, made),
         "tasks": [get_task(name).spec.id for name in names],
         "scaffolds": str(scaffolds) if isinstance(scaffolds, str | Path) else policy_name(scaffolds),
-        "plans": _plans_hash(files_of(provider)),
+        "plans": plans_hash(files_of(provider)),
         "split": split,
         "states": chosen.states,
         "trials": chosen.trials,
         "backend": BACKEND,
         "start_states": {name: start_states(get_task(name), split).sha256 for name in names},  # type: ignore[union-attr]
+        "numerics": numerics(),
     }
     if environment := environment_of(made):
         identity["environment"] = environment
@@ -173,7 +175,7 @@ def evaluate(
     return Results(records, summary, manifest, folder)
 
 
-def _plans_hash(paths: Sequence[Path]) -> str | None:
+def plans_hash(paths: Sequence[Path]) -> str | None:
     """Hash of the plan file, or of the hashes of several; None without any."""
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     if len(hashes) < 2:
@@ -212,7 +214,7 @@ def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """Some episodes of one task that a process runs side by side."""
 
     task: str
@@ -224,18 +226,18 @@ class _Job:
 
 def _jobs(
     todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: Any, split: str, num_envs: int, workers: int
-) -> list[_Job]:
+) -> list[Job]:
     """Share every task's episodes evenly among as few jobs as give each worker one."""
     jobs = []
     for task, keys in itertools.groupby(todo, key=lambda key: key[0]):
         episodes = [(state, trial) for _, state, trial in keys]
         parts = min(len(episodes), max(workers, -(-len(episodes) // num_envs)))
         bounds = [len(episodes) * part // parts for part in range(parts + 1)]
-        jobs += [_Job(task, episodes[start:end], policy, scaffolds, split) for start, end in itertools.pairwise(bounds)]
+        jobs += [Job(task, episodes[start:end], policy, scaffolds, split) for start, end in itertools.pairwise(bounds)]
     return jobs
 
 
-class _Stage:
+class Stage:
     """What a process keeps from one job to the next: the environments of the last task, and the policies."""
 
     def __init__(self, policy: Policy) -> None:
@@ -243,7 +245,7 @@ class _Stage:
         self._key: tuple[Any, ...] = ()
         self._policies = [policy]
 
-    def run(self, job: _Job) -> list[EpisodeRecord]:
+    def run(self, job: Job) -> list[EpisodeRecord]:
         torch.set_num_threads(1)  # tiny tensors: a second thread only costs
         count, key = len(job.episodes), (job.task, job.scaffolds, job.split)
         if self._key != key or self._env.num_envs < count:
@@ -271,18 +273,18 @@ class _Stage:
 
 
 @functools.cache
-def _stage_of_process(policy: Any) -> _Stage:
+def _stage_of_process(policy: Any) -> Stage:
     """A worker process serves one evaluation; its policy, perhaps a network, is loaded once."""
-    return _Stage(make_policy(policy))  # its module may register the task
+    return Stage(make_policy(policy))  # its module may register the task
 
 
-def _run_job_in_process(job: _Job) -> list[EpisodeRecord]:
+def _run_job_in_process(job: Job) -> list[EpisodeRecord]:
     return _stage_of_process(job.policy).run(job)
 
 
-def _run(jobs: Sequence[_Job], workers: int, policy: Policy) -> Iterator[EpisodeRecord]:
+def _run(jobs: Sequence[Job], workers: int, policy: Policy) -> Iterator[EpisodeRecord]:
     if workers == 1 or len(jobs) <= 1:
-        stage = _Stage(policy)
+        stage = Stage(policy)
         try:
             for job in jobs:
                 yield from stage.run(job)

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scaffold_bench.evaluation.numerics import numerics
 from scaffold_bench.evaluation.policies import Policy, environment_of, make_policy, policy_source
 from scaffold_bench.evaluation.records import hardware, package_versions
-from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, _Job, _plans_hash, _Stage
+from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Job, Stage, plans_hash
 from scaffold_bench.evaluation.zoo import ActorPolicy
 from scaffold_bench.leaderboard import CURRENT, Report, Submission, SubmissionError, Verification, validate
 from scaffold_bench.leaderboard.bundle import open_bundle
@@ -124,7 +125,7 @@ def _scaffolds(submission: Submission, plans: str | None) -> str:
     if without_folders(name) != declared.provider:
         raise SubmissionError(f"{name} is not {declared.provider}, which made the plans; give the right --plans")
     try:
-        found = _plans_hash(files_of(resolve_provider(name)))
+        found = plans_hash(files_of(resolve_provider(name)))
     except ValueError as error:
         raise SubmissionError(f"its plans cannot be had: {error}") from None
     if found != declared.file_sha256:
@@ -183,12 +184,12 @@ def _run(
     for (task, index), group in itertools.groupby(drawn, key=lambda row: (row[1].task, row[0])):
         submitted = [record for _, record in group]
         policy = _policy(submission, index, task, folder)
-        stage = _Stage(policy)
+        stage = Stage(policy)
         try:
             for start in range(0, len(submitted), NUM_ENVS):
                 part = submitted[start : start + NUM_ENVS]
                 episodes = [(record.state, record.trial) for record in part]
-                again = stage.run(_Job(task, episodes, policy, scaffolds, submission.protocol.split))
+                again = stage.run(Job(task, episodes, policy, scaffolds, submission.protocol.split))
                 yield from map(Compared, [index] * len(part), part, again)
         finally:
             stage.close()
@@ -207,7 +208,7 @@ def _verification(report: Report, submission: Submission, compared: Sequence[Com
         for pair in compared
         if pair.differing
     ]
-    machine = hardware()
+    machine, made_with = hardware(), submission.evaluated.numerics
     return Verification(
         format=1,
         submission_sha256=str(report.submission_sha256),
@@ -221,6 +222,8 @@ def _verification(report: Report, submission: Submission, compared: Sequence[Com
         foreign_code=submission.policy.kind == "foreign",
         backend=BACKEND,
         versions={name: text.replace(" ", "-") for name, text in package_versions().items()},
+        numerics=numerics(),
+        other_processor=sum(numerics() != made_with[pair.seed_index] for pair in compared),
         hardware=f"{machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['machine']}",
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

@@ -356,6 +356,7 @@ def _submission(
             "evaluated": {
                 "versions": {name: text.replace(" ", "-") for name, text in manifest["versions"].items()},
                 "commits": [run.manifest["source"]["commit"] for run in runs],
+                "numerics": [run.manifest.get("numerics") for run in runs],
                 "dirty": any(run.manifest["source"]["dirty"] for run in runs),
                 "hardware": f"{machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['machine']}",
                 "date": max(run.manifest["date"] for run in runs),

@@ -77,7 +77,7 @@ def parse_row(line: str) -> tuple[Row, int | None]:
         data = _decoder.decode(line)
         if not isinstance(data, dict) or not REQUIRED <= data.keys() <= FIELDS.keys() | SEED_FIELDS.keys():
             raise ValueError("has not the fields of a row")
-        if _encoder.encode(data) != line:
+        if _encoder.encode(data) != line or None in map(data.get, data.keys() - REQUIRED):
             raise ValueError("is not written as 'submit prepare' writes it")
     except RecursionError:
         raise ValueError("is nested too deeply") from None
@@ -231,6 +231,13 @@ def contradiction(record: EpisodeRecord) -> str | None:
         FINGERTIPS
     ):
         return "has a tracking error or a number of tips that cannot be"
+    steps = (record.lost_step, record.contact_step, record.leave_step)
+    if any(step is not None and step != -1 and not 0 <= step <= EPISODE_STEPS for step in steps):
+        return "has a step that no episode has"
+    if record.lost_step is not None and (record.lost_step == -1) != (tracked == 1):
+        return f"has lost_step {record.lost_step}, unlike its tracked_fraction"
+    if record.keypoint_error is not None and record.keypoint_error < 0:
+        return "has a keypoint error that cannot be"
     if record.grip_force < 0 or not re.fullmatch(r"[0-9a-f]{16}", record.plan):
         return "has a grip force or a plan's hash that cannot be"
     return None

@@ -51,6 +51,8 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,59}$")]
 Prose = Annotated[str, Field(max_length=4000), AfterValidator(_prose)]
 Link = Annotated[str, Field(max_length=500), AfterValidator(check_link)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Numerics = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+"""Fingerprint of the bits that a machine computes."""
 Count = Annotated[int, Field(ge=0, le=MAX_ROWS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -150,13 +152,15 @@ class Vlm(Part):
 
 
 class Evaluated(Part):
-    """Where the records come from. ``commits`` has one entry per run, null outside a checkout; ``dirty`` says that one
-    had changes that are in no commit."""
+    """Where the records come from. ``commits`` has one entry per run, null outside a checkout, and ``numerics`` the
+    fingerprint of the bits that the run's machine computes, null if unknown; ``dirty`` says that a run had changes that
+    are in no commit."""
 
     versions: Annotated[dict[Word, Word], Field(min_length=1, max_length=20)]
     commits: Annotated[
         list[Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None], Field(min_length=1, max_length=MAX_SEEDS)
     ]
+    numerics: Annotated[list[Numerics | None], Field(min_length=1, max_length=MAX_SEEDS)]
     dirty: bool
     hardware: Line
     date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
@@ -253,6 +257,7 @@ def contradictions(submission: Submission) -> list[str]:
     for name, entries in (
         ("policy.checkpoints", policy.checkpoints),
         ("evaluated.commits", submission.evaluated.commits),
+        ("evaluated.numerics", submission.evaluated.numerics),
     ):
         if len(entries) != len(protocol.training_seeds):
             found.append(f"{name} must have one entry for every training seed")

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from scaffold_bench.leaderboard.bundle import VERIFICATION
-from scaffold_bench.leaderboard.submission import MAX_ROWS, MAX_SUBMISSION_BYTES, Line, Part, Sha256, Word
+from scaffold_bench.leaderboard.submission import MAX_ROWS, MAX_SUBMISSION_BYTES, Line, Numerics, Part, Sha256, Word
 
 SELF_REPORTED, RECOMPUTED, RERUN = "self-reported", "recomputed", "re-run"
 BADGES = (SELF_REPORTED, RECOMPUTED, RERUN)
@@ -41,8 +41,9 @@ class Difference(Part):
 class Verification(Part):
     """A re-run of a sample of a submission's episodes.
 
-    ``identical`` episodes have the same bits; ``same_outcome`` have at least the same success. ``foreign_code`` says
-    that code from outside the package was run.
+    ``identical`` episodes have the same bits; ``same_outcome`` have at least the same success. ``numerics`` is the
+    machine's fingerprint; ``other_processor`` episodes came from a machine with another, or one that is not known, so
+    that other bits say nothing about them. ``foreign_code`` says that code from outside the package was run.
     """
 
     format: Literal[1]
@@ -56,6 +57,8 @@ class Verification(Part):
     differences: Annotated[list[Difference], Field(max_length=MAX_DIFFERENCES)]
     foreign_code: bool
     backend: Word
+    numerics: Numerics
+    other_processor: Sampled
     versions: Annotated[dict[Word, Word], Field(max_length=20)]
     hardware: Line
     date: Line

@@ -1,6 +1,6 @@
 """Records to arrays to intervals. NumPy only; no simulator."""
 
-from scaffold_bench.metrics.attribution import Attribution, Facts, attribute, count_causes, flows
+from scaffold_bench.metrics.attribution import NEVER, Attribution, Facts, attribute, count_causes, flows
 from scaffold_bench.metrics.comparison import Profile, performance_profile, places, probability_of_improvement
 from scaffold_bench.metrics.statistics import (
     Interval,
@@ -12,6 +12,7 @@ from scaffold_bench.metrics.statistics import (
 from scaffold_bench.metrics.summary import TaskSummary, outcomes, summarize, summarize_runs
 
 __all__ = [
+    "NEVER",
     "Attribution",
     "Facts",
     "Interval",

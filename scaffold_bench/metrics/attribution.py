@@ -1,7 +1,8 @@
 """Why episodes fail: keypoints, tracking (and the phase in which it was lost), or the plan (paper, 4.3 and Fig. 6).
 
 A record tells whether a plan was valid, tracked and successful. When tracking was lost, and whether the plan's
-keypoints were right, needs more facts (:class:`Facts`); without them the answer says so instead of guessing.
+keypoints were right, are facts (:class:`Facts`) that older records do not hold; then the answer says so instead of
+guessing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from scaffold_bench.types import EpisodeRecord
 
@@ -56,10 +56,8 @@ class Facts:
 
     @classmethod
     def of(cls, record: EpisodeRecord) -> Facts:
-        """The facts a record holds; records of today hold none."""
-        names = ("lost_step", "contact_step", "leave_step", "keypoint_error")
-        found: dict[str, Any] = {name: getattr(record, name, None) for name in names}
-        return cls(**found)
+        """The facts a record holds; records made before these fields hold none."""
+        return cls(record.lost_step, record.contact_step, record.leave_step, record.keypoint_error)
 
 
 @dataclass(frozen=True)
