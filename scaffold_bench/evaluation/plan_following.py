@@ -18,7 +18,7 @@ from scaffold_bench.types import WRIST_DIM
 
 GRASP_DISTANCE = 0.03
 """The grasp is complete when the last observed frame of the plan has a keypoint this far from its start, metres."""
-STANDSTILL = 0.05
+STANDSTILL = 0.1
 """A planned path that is shorter counts as this long when arrival is judged, metres."""
 LAG_WEIGHT = 2.0
 """How much more a hand's distance from its plan speaks against arrival than the way that its plan has yet to go."""
