@@ -161,7 +161,7 @@ PRESETS = {
         annealing=0.33,
         bf16=True,
         checkpoint_every=50,
-        evaluate_every=30,
+        evaluate_every=15,
     ),
 }
 

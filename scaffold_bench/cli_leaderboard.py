@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -18,7 +19,9 @@ def build(
     submissions: Path = Path("leaderboard/submissions"),
     docs: Path = Path("docs"),
     traces: Path = Path("leaderboard/traces"),
-    workers: int = 1,
+    videos: Path = Path("leaderboard/videos"),
+    workers: int = os.cpu_count() or 1,
+    cache: Path | None = Path("runs/leaderboard-cache"),
 ) -> None:
     """Make the leaderboard's pages; they work from a file and on any static host.
 
@@ -27,12 +30,14 @@ def build(
         submissions: folder with the submissions.
         docs: the documentation, for pictures of tasks and the page on submitting.
         traces: recorded episodes for the replays.
+        videos: folder with <submission>/<task>.mp4.
         workers: number of processes that check the submissions.
+        cache: folder that remembers what was found about submissions by their bytes; None checks all anew.
     """
     from scaffold_bench.leaderboard.site import build as make
 
     began = time.perf_counter()
-    made = make(submissions, out, docs, traces, workers)
+    made = make(submissions, out, docs, traces, videos, workers, cache)
     console.print(
         f"{made.ranked} submissions ranked, {made.refused} refused; {made.pages} pages, {made.bytes / 1e6:.1f} MB in "
         f"{time.perf_counter() - began:.1f} s: {out}/index.html",

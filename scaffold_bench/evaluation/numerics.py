@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ def numerics() -> str:
     digest = hashlib.sha256()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    env = make_vector_env(TASK, 1, split="eval", tracking_threshold=None, autoreset=False)
+    env: Any = make_vector_env(TASK, 1, split="eval", tracking_threshold=None, autoreset=False)
     try:
         observation, _ = env.reset(seed=0, options={"state": 0, "trial": 0})
         actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, *env.action_space.shape)).astype(np.float32)

@@ -83,4 +83,5 @@ def arrival(path: torch.Tensor, wrist: torch.Tensor, planned: torch.Tensor) -> t
     lag = (wrist[:, :3] - path[:, 0]).norm(dim=1)
     length = (path[:, 1:] - path[:, :-1]).norm(dim=2).sum(1)
     done = 1.0 - (approach + LAG_WEIGHT * lag) / length.clamp(min=STANDSTILL)
-    return (ARRIVAL_SLOPE * done).clamp(0.0, 1.0)
+    arrived: torch.Tensor = (ARRIVAL_SLOPE * done).clamp(0.0, 1.0)
+    return arrived

@@ -49,8 +49,8 @@ class EpisodeTally:
         forces = np.stack([step[row] for step in self.tip_forces]).astype(np.float64)
         successes = [bool(step[row]) for step in self.successes]
         touching = forces > CONTACT_FORCE
-        held = touching.any(axis=1)
-        tracked = (errors <= epsilon).all(axis=1)
+        held = np.asarray(touching.any(axis=1))
+        tracked = np.asarray((errors <= epsilon).all(axis=1))
         success_once = any(successes)
         if success_once:
             failure = ""

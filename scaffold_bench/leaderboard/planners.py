@@ -30,6 +30,14 @@ def can_be_made_again(name: str, nesting: int = MAX_NESTING) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in REMADE)
 
 
+def noise_of(name: str) -> float | None:
+    """Standard deviation of the noise on the oracle's plans, metres; None for plans that are something else."""
+    if name == "oracle":
+        return 0.0
+    found = re.fullmatch(r"noise\((\d+(?:\.\d+)?)(?:,seed=\d+)?\):oracle", name)
+    return float(found[1]) if found else None
+
+
 def usual_track(name: str) -> str:
     """The track that a planner belongs to, unless its user says otherwise."""
     if re.fullmatch(ORACLE, name):

@@ -6,10 +6,12 @@ import dataclasses
 import re
 import shutil
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -17,10 +19,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 from synthetic import TASKS, edited, make_submission
 
 from scaffold_bench.leaderboard.site import build, charts, pages
-from scaffold_bench.leaderboard.site.boards import Entry, Refused, boards_of, read_submissions, slug_of
+from scaffold_bench.leaderboard.site.boards import (
+    Entry,
+    Refused,
+    boards_of,
+    on_other_plans,
+    read_submissions,
+    slug_of,
+)
 from scaffold_bench.leaderboard.site.html import VOID, Markup, link, prose, render, tag
 from scaffold_bench.leaderboard.site.markdown import markdown
 from scaffold_bench.leaderboard.submission import Score
+from scaffold_bench.metrics import Interval, Profile
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAX_SITE = 15_000_000
@@ -210,7 +220,14 @@ def made_pages(entry: Entry, text: str) -> list[str]:
     (board,) = boards
     return [
         pages.index(boards, [Refused(text, (text,))]),
-        pages.method(told, board, {text: "../replays/x.html"}),
+        pages.method(
+            told,
+            board,
+            {text: "../replays/x.html"},
+            {text: "../videos/x.mp4"},
+            [(told, Interval(0.4, 0.3, 0.5))],
+            [told, told],
+        ),
         *(pages.task(name, text, boards, None, picture=True) for name in board.key.tasks),
         pages.tasks({text: text}, [text]),
         pages.replays({text: "replays/x.html"}),
@@ -335,3 +352,90 @@ def test_markdown_lets_no_html_through(payload: str) -> None:
     found = Structure(markdown(f"{payload}\n\n# {payload}\n\n- {payload}\n\n```\n{payload}\n```"))
     assert {element[0] for element in found.elements} <= allowed
     assert found.addresses == []
+
+
+def test_methods_of_a_board_are_compared_both_ways(submissions: Path) -> None:
+    entries, _ = read_submissions(submissions)
+    board = boards_of(entries)[0]
+    found = board.improvements()
+    assert {slug: [other.slug for other, _ in rivals] for slug, rivals in found.items()} == {
+        "one": ["two"],
+        "two": ["one"],
+    }
+    (_, there), (_, back) = found["one"][0], found["two"][0]
+    assert (there.low, there.mean, there.high) == (1 - back.high, 1 - back.mean, 1 - back.low)
+    assert there.mean == 0.5  # the same records
+    assert found == board.improvements()
+
+
+def test_profiles_are_drawn_where_a_state_has_several_trials(submissions: Path) -> None:
+    entries, _ = read_submissions(submissions)
+    board = boards_of(entries)[0]
+    assert [entry.slug for entry, _ in board.profiles()] == ["one", "two"]
+    assert "<polyline" in pages.index([board], [])
+    once = dataclasses.replace(board, key=dataclasses.replace(board.key, trials=1))
+    assert once.profiles() == []
+
+
+def with_plans(entry: Entry, provider: str, slug: str) -> Entry:
+    plans = entry.submission.plans.model_copy(update={"provider": provider})
+    return dataclasses.replace(entry, slug=slug, submission=entry.submission.model_copy(update={"plans": plans}))
+
+
+def test_a_policy_s_page_shows_it_on_all_plans_with_its_curve_over_noise(submissions: Path) -> None:
+    entries, _ = read_submissions(submissions)
+    names = ("recorded:train", "noise(0.02):oracle", "oracle", "noise(0.01):oracle")
+    same = [with_plans(entries[0], provider, f"entry-{number}") for number, provider in enumerate(names)]
+    policy = entries[0].submission.policy.model_copy(update={"kind": "reference"})
+    other = dataclasses.replace(entries[0], submission=entries[0].submission.model_copy(update={"policy": policy}))
+    found = on_other_plans(same[2], [*same, other])
+    assert [one.submission.plans.provider for one in found] == [names[2], names[3], names[1], names[0]]
+    page = pages.method(same[2], boards_of(same)[0], {}, same=found)
+    assert "The same policy on other plans" in page
+    assert "cm per axis" in page
+    assert on_other_plans(other, [*same, other]) == []
+
+
+def test_a_curve_and_a_profile_are_where_their_numbers_are() -> None:
+    drawn = unescape(charts.curve([(0, Score(mean=1, low=1, high=1)), (2, Score(mean=0, low=0, high=0.5))], "cm"))
+    first, second = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawn)
+    assert float(first[0]) < float(second[0])
+    assert float(first[1]) < float(second[1])  # downwards
+    flat = Profile(*(np.array([0.0, 0.5]), *(np.array([0.25, 0.25]) for _ in range(3))))
+    (points,) = re.findall(r'points="([^"]+)"', unescape(charts.profiles([("a", flat)])))
+    assert len({point.split(",")[1] for point in points.split()}) == 1
+
+
+def test_a_cache_changes_nothing_and_notices_a_changed_digit(submissions: Path, tmp_path: Path) -> None:
+    folder, cache = tmp_path / "submissions", tmp_path / "cache"
+    shutil.copytree(submissions, folder)
+    fresh = read_submissions(folder)
+    assert read_submissions(folder, cache=cache) == fresh
+    kept = sorted(cache.iterdir())
+    assert len(kept) == 4
+    assert read_submissions(folder, cache=cache) == fresh
+    assert sorted(cache.iterdir()) == kept
+    with edited(folder / "one") as told:
+        told["aggregates"]["mean_success_once"]["mean"] = 0.99
+    entries, refused = read_submissions(folder, cache=cache)
+    assert len(entries) == 2
+    assert {one.folder for one in refused} == {"one", "wrong"}
+    for file in kept:
+        file.write_text("{")  # damaged: checked anew
+    with edited(folder / "one") as told:
+        told["aggregates"]["mean_success_once"]["mean"] = fresh[0][1].aggregates.mean_success_once.mean
+    assert len(read_submissions(folder, cache=cache)[0]) == 3
+
+
+def test_videos_and_what_a_task_is_come_from_their_folders(submissions: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos" / "one").mkdir(parents=True)
+    (tmp_path / "videos" / "one" / "hammer.mp4").write_bytes(b"video")
+    (tmp_path / "videos" / "one" / "pliers.mp4").write_bytes(bytes(2**20 + 1))  # too large
+    build(submissions, tmp_path / "site", DOCS, videos=tmp_path / "videos")
+    page = unescape((tmp_path / "site" / "methods" / "one.html").read_text())
+    assert 'src="../videos/one-hammer.mp4"' in page
+    assert "pliers.mp4" not in page
+    assert (tmp_path / "site" / "videos" / "one-hammer.mp4").read_bytes() == b"video"
+    hammer = (tmp_path / "site" / "tasks" / "hammer.html").read_text(encoding="utf-8")
+    assert "tracking threshold" in hammer
+    assert "planned_keypoints" not in hammer

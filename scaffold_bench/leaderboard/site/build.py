@@ -16,6 +16,7 @@ from scaffold_bench.leaderboard.site.boards import (
     Refused,
     all_tasks,
     boards_of,
+    on_other_plans,
     read_submissions,
     slug_of,
 )
@@ -29,6 +30,8 @@ MARK = ".scaffold-bench-site"
 """A file that says that a folder is ours to replace."""
 PICTURE_LIMIT = 2**19
 """Bytes of a task's picture."""
+VIDEO_LIMIT = 2**20
+"""Bytes of a video."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ def build(
     out: str | Path,
     docs: str | Path | None = None,
     traces: str | Path | None = None,
+    videos: str | Path | None = None,
     workers: int = 1,
+    cache: str | Path | None = None,
 ) -> Built:
     """Make the site.
 
@@ -55,14 +60,16 @@ def build(
         out: where the site goes; what an earlier build left there is replaced.
         docs: folder with the documentation, for pictures of the tasks and the page on submitting.
         traces: folder with recorded episodes for the replays.
+        videos: folder with ``<submission>/<task>.mp4``.
         workers: number of processes that check the submissions; the site does not depend on it.
+        cache: folder that remembers what was found about submissions; the site does not depend on it either.
 
     Raises:
         ValueError: there are no submissions' folder, or ``out`` is a folder of something else.
     """
     target = Path(out)
     _check_target(target)
-    entries, refused = read_submissions(Path(submissions), workers)
+    entries, refused = read_submissions(Path(submissions), workers, None if cache is None else Path(cache))
     boards = boards_of(entries)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".site-") as folder:
@@ -71,8 +78,17 @@ def build(
         _write(made, "index.html", pages.index(boards, refused))
         shown = _write_replays(made, entries, None if traces is None else Path(traces))
         for board in boards:
+            rivals = board.improvements()
             for entry in board.entries:
-                _write(made, f"methods/{entry.slug}.html", pages.method(entry, board, shown.get(entry.slug, {})))
+                text = pages.method(
+                    entry,
+                    board,
+                    replays=shown.get(entry.slug, {}),
+                    videos=_copy_videos(made, entry, None if videos is None else Path(videos)),
+                    rivals=rivals[entry.slug],
+                    same=on_other_plans(entry, entries),
+                )
+                _write(made, f"methods/{entry.slug}.html", text)
         _write_tasks(made, boards, None if docs is None else Path(docs))
         _write(made, "submit.html", pages.submit(_how_to_submit(None if docs is None else Path(docs))))
         with as_file(files(__package__).joinpath("static")) as static:
@@ -140,6 +156,29 @@ def _write_replays(root: Path, entries: Sequence[Entry], folder: Path | None) ->
     return of_method
 
 
+def _copy_videos(root: Path, entry: Entry, folder: Path | None) -> dict[str, str]:
+    """Put a method's videos beside its page; returns their addresses by task."""
+    addresses = {}
+    for task in entry.submission.protocol.tasks:
+        video = None if folder is None else folder / entry.folder / f"{task}.mp4"
+        if video is not None and video.is_file() and not video.is_symlink() and video.stat().st_size <= VIDEO_LIMIT:
+            name = f"{entry.slug}-{task}.mp4"
+            (root / "videos").mkdir(exist_ok=True)
+            shutil.copyfile(video, root / "videos" / name)
+            addresses[task] = f"../videos/{name}"
+    return addresses
+
+
+def _about(docs: Path | None, name: str) -> Markup | None:
+    """What the documentation says about a task, from its first sentence to its keypoints."""
+    path = None if docs is None else docs / "tasks" / f"{name}.md"
+    if path is None or not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8").partition("## Observation")[0]
+    paragraphs = [part for part in text.split("\n\n") if not part.startswith(("<!--", "# ", "![", "Evaluation state"))]
+    return markdown("\n\n".join(paragraphs))
+
+
 def _write_tasks(root: Path, boards: Sequence[Board], docs: Path | None) -> None:
     """The tasks' pages, with their pictures."""
     ids = all_tasks()
@@ -151,5 +190,5 @@ def _write_tasks(root: Path, boards: Sequence[Board], docs: Path | None) -> None
             shutil.copyfile(picture, root / "tasks" / f"{name}.jpg")
             pictured.append(name)
     for name, env_id in ids.items():
-        _write(root, f"tasks/{name}.html", pages.task(name, env_id, boards, None, name in pictured))
+        _write(root, f"tasks/{name}.html", pages.task(name, env_id, boards, _about(docs, name), name in pictured))
     _write(root, "tasks.html", pages.tasks(ids, pictured))

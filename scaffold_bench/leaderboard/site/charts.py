@@ -1,4 +1,4 @@
-"""Pictures as inline SVG: intervals, bars, and the ways of episodes through plan, tracking and outcome."""
+"""Pictures as inline SVG: intervals, bars, curves, and the ways of episodes through plan, tracking and outcome."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from scaffold_bench.leaderboard.site.html import Markup, tag
 from scaffold_bench.leaderboard.submission import Score
+from scaffold_bench.metrics import Profile
 from scaffold_bench.metrics.attribution import KEYPOINTS, OUTCOME, TRACKING
 
 GRID = (0, 25, 50, 75, 100)
 SANKEY_WIDTH, SANKEY_HEIGHT, NODE_WIDTH, NODE_GAP = 380, 280, 10, 26
 """Pixels; as wide as a phone, so that the labels keep their size."""
+PLOT_WIDTH, PLOT_HEIGHT, PLOT_LEFT, PLOT_BOTTOM = 380, 240, 34, 36
+"""Pixels of a picture with axes, its numbers included."""
 COLUMNS = (("plan", KEYPOINTS), ("tracking", TRACKING), ("outcome", OUTCOME))
 GOOD = {"keypoints right", "tracked", "solved"}
 NEUTRAL = {"keypoints not checked"}
@@ -51,6 +54,51 @@ def interval(score: Score, bar: bool = False) -> Markup:
 def scale() -> Markup:
     """The numbers that belong above a column of intervals."""
     return tag("span", [tag("span", f"{at}") for at in (0, 50, 100)], class_="scale", aria_hidden="true")
+
+
+def _plot(title: str, ticks: Sequence[tuple[float, str]], unit: str, *marks: Markup) -> Markup:
+    """Axes around marks: shares in per cent upwards, something else along. Marks use :func:`_x` and :func:`_y`."""
+    lines = [tag("line", x1=_x(0), x2=_x(1), y1=_y(at / 100), y2=_y(at / 100), class_="grid") for at in GRID]
+    shares = [
+        tag("text", f"{at}", x=PLOT_LEFT - 6, y=f"{float(_y(at / 100)) + 4:.1f}", text_anchor="end") for at in GRID
+    ]
+    along = [tag("text", text, x=_x(at), y=PLOT_HEIGHT - PLOT_BOTTOM + 18, text_anchor="middle") for at, text in ticks]
+    name = tag("text", unit, x=_x(0.5), y=PLOT_HEIGHT - 3, text_anchor="middle", class_="title")
+    box = f"0 0 {PLOT_WIDTH} {PLOT_HEIGHT}"
+    return tag("svg", lines, shares, along, name, marks, class_="plot", viewBox=box, role="img", aria_label=title)
+
+
+def _x(share: float) -> str:
+    return f"{PLOT_LEFT + share * (PLOT_WIDTH - PLOT_LEFT - 16):.1f}"
+
+
+def _y(share: float) -> str:
+    return f"{8 + (1 - share) * (PLOT_HEIGHT - PLOT_BOTTOM - 8):.1f}"
+
+
+def curve(points: Sequence[tuple[float, Score]], unit: str) -> Markup:
+    """Scores over a number, as success over noise.
+
+    Args:
+        points: (number, score), by number. unit: what the numbers are, for the axis.
+    """
+    furthest = max(at for at, _ in points) or 1.0
+    places = [(_x(at / furthest), score) for at, score in points]
+    ranges = [tag("line", x1=x, x2=x, y1=_y(s.low), y2=_y(s.high), class_="range") for x, s in places]
+    dots = [tag("circle", cx=x, cy=_y(s.mean), r=4.5, class_="point") for x, s in places]
+    line = tag("polyline", points=" ".join(f"{x},{_y(s.mean)}" for x, s in places), class_="line line-0")
+    ticks = [(at / furthest, f"{at:g}") for at, _ in points]
+    return _plot("; ".join(f"{at:g}: {told(score)}" for at, score in points), ticks, unit, line, *ranges, *dots)
+
+
+def profiles(curves: Sequence[tuple[str, Profile]]) -> Markup:
+    """Performance profiles: the share of start states on which a method scores more than a threshold."""
+    lines = []
+    for number, (name, profile) in enumerate(curves):
+        way = " ".join(f"{_x(t)},{_y(s)}" for t, s in zip(profile.thresholds, profile.share, strict=True))
+        lines.append(tag("polyline", tag("title", name), points=way, class_=f"line line-{number}"))
+    ticks = [(at / 100, f"{at}") for at in GRID]
+    return _plot("Performance profiles", ticks, "share of trials that must be exceeded, %", *lines)
 
 
 def _kind(name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from scaffold_bench.leaderboard.planners import noise_of
 from scaffold_bench.leaderboard.site import charts
 from scaffold_bench.leaderboard.site.boards import MEAN, Board, Entry, Key, Refused, all_tasks
 from scaffold_bench.leaderboard.site.html import Child, Markup, link, page, prose, tag
@@ -11,6 +13,7 @@ from scaffold_bench.leaderboard.submission import Score
 from scaffold_bench.leaderboard.suite import CURRENT
 from scaffold_bench.leaderboard.trace import Trace, trace_json
 from scaffold_bench.leaderboard.verification import RECOMPUTED, RERUN, SELF_REPORTED
+from scaffold_bench.metrics import Interval
 
 TRACK_NAMES = {
     "oracle": "Oracle plans",
@@ -52,6 +55,12 @@ def _authors(entry: Entry) -> str:
     return ", ".join(names[:MAX_AUTHORS]) + (f" and {more} more" if more > 0 else "")
 
 
+def _settings(entry: Entry) -> str:
+    """Settings of the environment that are not the usual ones: who reads a ranking should see them."""
+    names = [f"{name} {'on' if value else 'off'}" for name, value in entry.submission.environment.items()]
+    return f" · {', '.join(names)}" if names else ""
+
+
 def _number(score: Score) -> list[Markup]:
     low, high = charts.percent(score.low), charts.percent(score.high)
     return [tag("b", charts.percent(score.mean)), tag("span", f" [{low}, {high}]", class_="range-text")]
@@ -76,7 +85,7 @@ def _ranking(board: Board, measure: str, root: str, hidden: bool) -> Markup:
         at_end = entry.aggregates.mean_success_at_end if measure == MEAN else tasks[measure].success_at_end
         method = [
             tag("a", entry.submission.method.name, href=f"{root}methods/{entry.slug}.html", class_="method"),
-            tag("span", _authors(entry), class_="authors"),
+            tag("span", _authors(entry), _settings(entry), class_="authors"),
         ]
         placed = [
             str(place),
@@ -111,11 +120,33 @@ def _board(board: Board, number: int) -> Markup:
         tag("h2", TRACK_NAMES[key.track], id=name),
         tag("p", _protocol(key), " (frozen)" if key.suite != CURRENT else "", class_="protocol"),
         [_ranking(board, measure, "", hidden=measure != MEAN) for measure in board.measures],
+        _profiles(board),
         aria_labelledby=name,
         class_="board",
         data_track=key.track,
         data_backend=key.backend,
         data_tasks=" ".join(key.tasks),
+    )
+
+
+def _profiles(board: Board) -> Markup | None:
+    """How the methods' scores are distributed over start states, to be unfolded."""
+    found = board.profiles()
+    if not found:
+        return None
+    names = [entry.submission.method.name for entry, _ in found]
+    legend = [tag("li", tag("span", class_=f"key line-{number}"), name) for number, name in enumerate(names)]
+    return tag(
+        "details",
+        tag("summary", "Performance profiles"),
+        tag(
+            "p",
+            "On which share of start states a method solves more than so many of the trials; higher is better, and a "
+            "level line says that states are either always solved or never.",
+        ),
+        tag("div", charts.profiles([(e.submission.method.name, p) for e, p in found]), class_="figure"),
+        tag("ul", legend, class_="meanings"),
+        class_="profiles",
     )
 
 
@@ -254,6 +285,7 @@ def _provenance(entry: Entry) -> Markup:
             "commits": ", ".join(sorted({commit or "none" for commit in evaluated.commits})),
             "versions": ", ".join(f"{name} {version}" for name, version in evaluated.versions.items()),
             "evaluated on": evaluated.hardware,
+            "fingerprints of its bits": ", ".join(sorted({numerics or "unknown" for numerics in evaluated.numerics})),
             "date": evaluated.date,
             "records": f"{submission.records.rows:,} episodes, SHA-256 {submission.records.sha256}",
             "re-run": f"{verification.identical} of {verification.sampled} episodes with the same bits"
@@ -263,8 +295,90 @@ def _provenance(entry: Entry) -> Markup:
     )
 
 
-def method(entry: Entry, board: Board, replays: Mapping[str, str]) -> str:
-    """The page of a method; ``replays``: addresses of its recorded episodes, by title."""
+def _rivals(rivals: Sequence[tuple[Entry, Interval]]) -> Markup | None:
+    """How likely the method does better than those next to it in the ranking."""
+    if not rivals:
+        return None
+    rows = [
+        _row(
+            ("who", tag("a", other.submission.method.name, href=f"{other.slug}.html")),
+            ("graph", charts.interval(share)),
+            ("score", _number(share)),
+        )
+        for other, share in ((other, Score(mean=p.mean, low=p.low, high=p.high)) for other, p in rivals)
+    ]
+    scored = tag(
+        "th", "probability of doing better, % ", charts.scale(), scope="col", role="columnheader", class_="scaled"
+    )
+    return tag(
+        "section",
+        tag("h2", "Beside other methods"),
+        tag(
+            "p",
+            "How likely this method does better on a random start state of a random task; equal results count half, so "
+            "50 % means that neither is better.",
+        ),
+        _table(["method", scored, "mean [95 %]"], rows, class_="ranking per-task"),
+    )
+
+
+def _other_plans(same: Sequence[Entry]) -> Markup | None:
+    """The same policy on all plans that it was evaluated with."""
+    if not same:
+        return None
+    rows = [
+        _row(
+            ("who", tag("a", other.submission.plans.provider, href=f"{other.slug}.html")),
+            ("graph", charts.interval(other.aggregates.mean_success_once)),
+            ("score", _number(other.aggregates.mean_success_once)),
+            ("protocol", f"{other.submission.protocol.states} × {other.submission.protocol.trials}"),
+        )
+        for other in same
+    ]
+    noise = {
+        round(100 * sigma, 6): other.aggregates.mean_success_once
+        for other in same
+        if (sigma := noise_of(other.submission.plans.provider)) is not None
+    }
+    scored = tag("th", "mean success once, % ", charts.scale(), scope="col", role="columnheader", class_="scaled")
+    return tag(
+        "section",
+        tag("h2", "The same policy on other plans"),
+        _table(["plans", scored, "mean [95 %]", "states × trials"], rows, class_="ranking per-task"),
+        tag("div", charts.curve(sorted(noise.items()), "noise on the oracle's plans, cm per axis"), class_="figure")
+        if len(noise) > 1
+        else None,
+    )
+
+
+def _videos(videos: Mapping[str, str]) -> Markup | None:
+    """Videos by task."""
+    shown = [
+        tag(
+            "figure",
+            tag("video", src=address, controls=True, muted=True, loop=True, playsinline=True, preload="none"),
+            tag("figcaption", name),
+        )
+        for name, address in videos.items()
+    ]
+    return tag("section", tag("h2", "Videos"), tag("div", shown, class_="videos")) if shown else None
+
+
+def method(
+    entry: Entry,
+    board: Board,
+    replays: Mapping[str, str],
+    videos: Mapping[str, str] = MappingProxyType({}),
+    rivals: Sequence[tuple[Entry, Interval]] = (),
+    same: Sequence[Entry] = (),
+) -> str:
+    """The page of a method.
+
+    Args:
+        replays: addresses of its recorded episodes, by title. videos: addresses of its videos, by task.
+        rivals: methods of its board, with the probability that it does better.
+        same: all entries of the same policy.
+    """
     told = entry.submission.method
     links = [tag("li", link(address)) for address in told.links]
     shown = [tag("li", tag("a", title, href=address)) for title, address in replays.items()]
@@ -277,6 +391,9 @@ def method(entry: Entry, board: Board, replays: Mapping[str, str]) -> str:
         tag("section", tag("h2", "Tasks"), _tasks(entry)),
         tag("section", tag("h2", "Why episodes fail"), tag("div", charts.sankey(entry.bands), class_="figure")),
         tag("section", tag("h2", "Replays"), tag("ul", shown)) if shown else None,
+        _videos(videos),
+        _rivals(rivals),
+        _other_plans(same),
         tag("section", tag("h2", "What learning cost"), _learning(entry)),
         tag("section", tag("h2", "About"), prose(told.description)) if told.description else None,
         tag("section", tag("h2", "Links"), tag("ul", links, class_="links")) if links else None,
