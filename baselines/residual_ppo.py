@@ -13,6 +13,7 @@ best actor so far, which ``scaffold-bench evaluate --policy file:runs/<name>/pol
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -115,6 +116,9 @@ class Args:
     """share of the task's tracking threshold that is left at the end of annealing (paper, 3.3)"""
     annealing: float = 1.0
     """share of the training over which the threshold is annealed, above 0 (paper: all of it)"""
+    averaging: float = 0.0
+    """the policy that is evaluated and exported is a running average of the actor's weights (ours), of which this share
+    is kept from iteration to iteration; 0 is the actor itself"""
     bf16: bool = False
     """update in bfloat16 (autocast)"""
 
@@ -159,6 +163,7 @@ PRESETS = {
         grasp=0.7,
         reward_scale=0.1,
         annealing=0.33,
+        averaging=0.9,
         bf16=True,
         checkpoint_every=50,
         evaluate_every=15,
@@ -182,6 +187,7 @@ class ActorCritic(nn.Module):
         std = torch.full((actions,), args.initial_std)
         std[WRIST_DIM:] = args.initial_finger_std
         self.log_std = nn.Parameter(std.log())
+        self.averaged = copy.deepcopy(self.actor).requires_grad_(False)
 
     def value(self, observation: torch.Tensor) -> torch.Tensor:
         """Value (n,) of normalised observations (n, D)."""
@@ -192,6 +198,17 @@ class ActorCritic(nn.Module):
         """Mean action (n, A) at normalised observations (n, D)."""
         means: torch.Tensor = self.actor(observation).float()
         return means
+
+    def averaged_mean(self, observation: torch.Tensor) -> torch.Tensor:
+        """Action (n, A) of the averaged actor, the policy that is evaluated and exported."""
+        means: torch.Tensor = self.averaged(observation).float()
+        return means
+
+    @torch.no_grad()
+    def average(self, kept: float) -> None:
+        """Move the averaged actor towards the actor, but for the share ``kept``."""
+        for average, parameter in zip(self.averaged.parameters(), self.actor.parameters(), strict=True):
+            average.lerp_(parameter, 1.0 - kept)
 
 
 def mlp(inputs: int, hidden: tuple[int, ...], outputs: int, last_gain: float) -> nn.Sequential:
@@ -504,7 +521,7 @@ def evaluate(
     done = torch.zeros(len(seeds), dtype=torch.bool, device=observation.device)
     total = torch.zeros(len(seeds), device=observation.device)
     while not done.all():
-        action = model.mean(normalizer(observation)) + base(observation)
+        action = model.averaged_mean(normalizer(observation)) + base(observation)
         observation, reward, terminated, truncated, infos = envs.step(action)
         total += reward
         done = terminated | truncated
@@ -639,6 +656,8 @@ class Learner:
     def __init__(self, args: Args) -> None:
         self.args = args
         rank, processes = world()
+        if not 0 <= args.averaging < 1:
+            raise ValueError(f"averaging must be at least 0 and below 1, got {args.averaging}")
         if not args.annealing > 0:
             raise ValueError(f"annealing must be above 0, got {args.annealing}")
         if args.num_envs % processes:
@@ -726,6 +745,7 @@ class Learner:
         batch, self.observation = self._rollout()
         played = time.perf_counter()
         learned = update(self.model, self.optimizer, batch, self.generator, args)
+        self.model.average(args.averaging)
         self.normalizer.update(batch.raw)
         end = time.perf_counter()
         self.iteration += 1
@@ -851,7 +871,7 @@ def check_same_run(state: dict[str, Any], args: Args, sources: dict[str, Any], f
 
 def export(folder: Path, learner: Learner, numbers: dict[str, float], minutes: float) -> None:
     """Write the actor with its normaliser, ready to be evaluated."""
-    layers = [layer for layer in learner.model.actor if isinstance(layer, nn.Linear)]
+    layers = [layer for layer in learner.model.averaged if isinstance(layer, nn.Linear)]
     args = learner.args
     about = {
         "method": "residual-ppo" if args.wrist_plan else "ppo-no-scaffold",

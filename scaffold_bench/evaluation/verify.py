@@ -98,7 +98,7 @@ def _check_possible(submission: Submission, allow_foreign_code: bool) -> None:
         raise SubmissionError(f"its backend is {submission.backend}, this can run {BACKEND} only; verify it there")
     if submission.suite != CURRENT:
         raise SubmissionError(f"suite {submission.suite} is frozen; verify it with the release that had it")
-    if policy.kind == "actor" and not policy.files:
+    if policy.kind == "actor" and not policy.can_be_had:
         raise SubmissionError("it has no policy files, so it cannot be run again; ask for them")
     if policy.kind == "foreign" and not allow_foreign_code:
         raise SubmissionError(
@@ -162,15 +162,15 @@ def _policy(submission: Submission, seed_index: int, task: str, folder: Path) ->
         SubmissionError: it is another one than was evaluated, or asks for another environment.
     """
     policy, made = submission.policy, _made(submission, seed_index, task, folder)
-    if policy.kind != "actor" and policy_source(policy.reference, made) != policy.checkpoints[seed_index]:
-        raise SubmissionError(f"the code of {policy.reference} here is not what was evaluated; get that version")
+    if not policy.files and policy_source(policy.reference, made) != policy.checkpoints[seed_index]:
+        raise SubmissionError(f"{policy.reference} is here another one than was evaluated; get that version")
     if environment_of(made) != submission.environment:
         raise SubmissionError(f"its policy asks for another environment than {submission.environment}; ask what it is")
     return made
 
 
 def _made(submission: Submission, seed_index: int, task: str, folder: Path) -> Policy:
-    if submission.policy.kind != "actor":
+    if submission.policy.kind != "actor" or not submission.policy.files:
         return make_policy(submission.policy.reference)
     files = folder / "policy" / f"seed-{seed_index}"
     by_task = files / f"{task}.safetensors"

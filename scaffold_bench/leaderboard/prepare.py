@@ -220,7 +220,7 @@ def _files(runs: Sequence[Run], about: About) -> dict[str, bytes]:
     packed: dict[str, bytes] = {}
     stored = []
     for index, run in enumerate(runs):
-        for file in run.policy_files:
+        for file in [] if run.manifest["policy"].startswith("zoo:") else run.policy_files:
             name, raw = f"policy/seed-{index}/{file.name}", file.read_bytes()
             packed[name] = raw
             stored.append({"path": name, "sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)})

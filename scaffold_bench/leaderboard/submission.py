@@ -23,6 +23,9 @@ MAX_POLICY_BYTES = 64 * 2**20
 """Largest safetensors file, the same as the loader's."""
 POLICY_FILE = r"policy/seed-(?:0|[1-9]\d?)/[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\.safetensors"
 
+ZOO_POLICY = r"zoo:[a-z0-9][a-z0-9-]{0,59}"
+"""Name of an actor that comes with the package."""
+
 TRACKS = ("oracle", "pre-recorded", "vlm-zero-shot", "vlm-few-shot", "simulated-vlm", "open")
 """Where the plans come from; methods are compared within a track."""
 BUILT_IN = ("reference", "plan-only", "plan-grasp", "random")
@@ -126,14 +129,20 @@ class PolicyFile(Part):
 class Policy(Part):
     """What acted.
 
-    ``kind``: a policy of the package without learning, an actor stored in ``files``, or code from elsewhere, which is
-    named by ``reference`` and never run unasked. ``checkpoints``: for each run the hash that its manifest has.
+    ``kind``: a policy of the package without learning, an actor, or code from elsewhere, which is named by
+    ``reference`` and never run unasked. An actor is stored in ``files``, or comes with the package if the reference is
+    ``zoo:NAME``. ``checkpoints``: for each run the hash that its manifest has.
     """
 
     kind: Literal["reference", "plan-only", "plan-grasp", "random", "actor", "foreign"]
     reference: Line
     checkpoints: Annotated[list[Sha256 | None], Field(min_length=1, max_length=MAX_SEEDS)]
     files: Annotated[list[PolicyFile], Field(max_length=20 * MAX_SEEDS)]
+
+    @property
+    def can_be_had(self) -> bool:
+        """Whether the actor is here, or comes with the package."""
+        return bool(self.files) or re.fullmatch(ZOO_POLICY, self.reference) is not None
 
 
 class Training(Part):

@@ -169,7 +169,7 @@ def _note(submission: Submission, report: Report) -> None:
         report.notes.append(f"suite {submission.suite} is frozen; new submissions go to suite {CURRENT}")
     if evaluated.dirty or None in evaluated.commits:
         report.notes.append("evaluated with changes that are in no commit, or outside a checkout")
-    if policy.kind == "actor" and not policy.files:
+    if policy.kind == "actor" and not policy.can_be_had:
         report.notes.append("without its policy's files it cannot be re-run")
     if policy.kind == "foreign":
         report.notes.append("a re-run needs code from elsewhere")

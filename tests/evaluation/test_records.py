@@ -208,6 +208,7 @@ CHANGES = {
     "backend": "physx_cuda",
     "start_states": {"hammer": "bb"},
     "versions": {"scaffold-bench": "9"},
+    "numerics": "ab",
 }
 
 

@@ -40,6 +40,10 @@ def row(task: str, state: int, trial: int, rng: np.random.Generator) -> dict[str
         "measures": {"height": rng.uniform(), "angle": rng.uniform()},
         "failure": "" if solved else "task" if tracked else "tracking",
         "plan": f"{rng.integers(2**63):016x}",
+        "lost_step": -1 if tracked else 130,
+        "contact_step": 80,
+        "leave_step": 100,
+        "keypoint_error": rng.uniform(0, 0.01),
     }
 
 

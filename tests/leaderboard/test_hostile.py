@@ -279,6 +279,20 @@ WHOLE: dict[str, Case] = {
     ),
     "NaN": (lambda s: with_row(s, r'"reward": [\d.]+', '"reward": NaN'), "row 1, has NaN, which is no number"),
     "Infinity": (lambda s: with_row(s, r'"reward": [\d.]+', '"reward": -Infinity'), "row 1, has -Infinity"),
+    "a step as a fraction": (lambda s: with_row(s, r'"contact_step": 80', '"contact_step": 80.0'), "row 1, "),
+    "what is not known as null": (lambda s: with_row(s, r'"contact_step": 80', '"contact_step": null'), "row 1, "),
+    "a step after the end": (
+        lambda s: with_row(s, r'"leave_step": 100', '"leave_step": 301'),
+        "a step that no episode",
+    ),
+    "lost and tracked": (
+        lambda s: with_row(s, r'"lost_step": -?\d+(.*"tracked_fraction": )[\d.]+', r'"lost_step": 5\g<1>1.0'),
+        "row 1, ",
+    ),
+    "keypoints nearer than right": (
+        lambda s: with_row(s, r'"keypoint_error": [\d.e-]+', '"keypoint_error": -0.5'),
+        "keypoint error",
+    ),
     "infinite by its exponent": (lambda s: with_row(s, r'"reward": [\d.]+', '"reward": 1e999'), "row 1, "),
     "NaN in a measure": (lambda s: with_row(s, r'"height": [\d.]+', '"height": NaN'), "row 1, has NaN"),
     "huge integer": (lambda s: with_row(s, '"state": 0', f'"state": {"9" * 4000}'), "row 1, has state 9999"),

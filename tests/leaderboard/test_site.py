@@ -363,7 +363,7 @@ def test_methods_of_a_board_are_compared_both_ways(submissions: Path) -> None:
         "two": ["one"],
     }
     (_, there), (_, back) = found["one"][0], found["two"][0]
-    assert (there.low, there.mean, there.high) == (1 - back.high, 1 - back.mean, 1 - back.low)
+    assert (there.low, there.mean, there.high) == pytest.approx((1 - back.high, 1 - back.mean, 1 - back.low))
     assert there.mean == 0.5  # the same records
     assert found == board.improvements()
 

@@ -15,7 +15,9 @@ from synthetic import edited, make_submission
 
 from scaffold_bench import cli, cli_submit
 from scaffold_bench.evaluation import evaluate
+from scaffold_bench.evaluation.numerics import numerics
 from scaffold_bench.evaluation.verify import verify
+from scaffold_bench.evaluation.zoo import ZOO
 from scaffold_bench.leaderboard import About, SubmissionError, prepare, validate
 from scaffold_bench.leaderboard.verification import Verification, read_verification, write_verification
 
@@ -104,13 +106,40 @@ def test_the_seed_decides_which_episodes_are_run(honest: Path) -> None:
 
 
 def test_a_stored_actor_is_played_from_the_submission_s_own_files(tmp_path: Path) -> None:
-    evaluate("zoo:residual-ppo", ["drawer"], states=1, trials=1, out=tmp_path / "run")
+    shutil.copy(ZOO / "residual-ppo" / "drawer.safetensors", tmp_path)
+    evaluate(f"file:{tmp_path / 'drawer.safetensors'}", ["drawer"], states=1, trials=1, out=tmp_path / "run")
     prepare([tmp_path / "run"], tmp_path / "s.zip")
+    (tmp_path / "drawer.safetensors").unlink()
     assert validate(tmp_path / "s.zip").submission.policy.kind == "actor"  # type: ignore[union-attr]
     found = verify(tmp_path / "s.zip", seed=0)
     assert (found.sampled, found.identical) == (1, 1)
     assert (tmp_path / "s.zip.verification.json").exists()
     assert validate(tmp_path / "s.zip").badge == "re-run"
+
+
+def test_an_actor_of_the_package_is_named_by_its_hash_and_not_copied(tmp_path: Path) -> None:
+    evaluate("zoo:residual-ppo", ["drawer"], states=1, trials=1, out=tmp_path / "run")
+    prepare([tmp_path / "run"], tmp_path / "s")
+    submission = validate(tmp_path / "s").submission
+    assert submission is not None
+    assert (submission.policy.kind, submission.policy.files) == ("actor", [])
+    assert submission.training.steps is not None
+    assert verify(tmp_path / "s", seed=0).identical == 1
+    with edited(tmp_path / "s") as told:
+        told["policy"]["checkpoints"] = ["0" * 64]
+    with pytest.raises(SubmissionError, match="zoo:residual-ppo is here another one than was evaluated"):
+        verify(tmp_path / "s", seed=0)
+
+
+def test_another_kind_of_processor_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = forged(run, tmp_path, grip_force=12.5)
+    with edited(path) as told:
+        assert told["evaluated"]["numerics"] == [numerics()]
+        told["evaluated"]["numerics"] = ["0" * 16]
+    assert verify(path, seed=1).other_processor == 4
+    with pytest.raises(SystemExit):
+        cli_submit.verify(path)
+    assert "4 of them came from another kind of processor" in " ".join(capsys.readouterr().out.split())
 
 
 # ------------------------------------------------------------------------------------------------ strangers' code
@@ -130,7 +159,7 @@ def test_strangers_code_is_run_with_the_flag_only(tmp_path: Path, monkeypatch: p
     assert (found.identical, found.foreign_code) == (1, True)
     assert (tmp_path / "was-run").exists()
     (tmp_path / "a_stranger.py").write_text(STRANGER + "# another version\n")
-    with pytest.raises(SubmissionError, match="the code of a_stranger:Policy here is not what was evaluated"):
+    with pytest.raises(SubmissionError, match="a_stranger:Policy is here another one than was evaluated"):
         verify("s", seed=0, allow_foreign_code=True)
 
 
@@ -231,6 +260,8 @@ def passed(path: Path, **changes: Any) -> Verification:
             "differences": [],
             "foreign_code": False,
             "backend": "physx_cpu",
+            "numerics": "ab" * 8,
+            "other_processor": 0,
             "versions": {},
             "hardware": "some cpu",
             "date": "2026-01-02T03:04:05Z",
