@@ -166,7 +166,7 @@ PRESETS = {
         averaging=0.9,
         bf16=True,
         checkpoint_every=50,
-        evaluate_every=15,
+        evaluate_every=8,
     ),
 }
 
