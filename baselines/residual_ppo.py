@@ -1,6 +1,6 @@
 """Residual PPO in one file: a policy that adds to the planned wrist and closes the fingers.
 
-    python baselines/residual_ppo.py --preset cpu --env-id Scaffold-MoveApple-v0          # a laptop, about 10 minutes
+    python baselines/residual_ppo.py --preset cpu --env-id Scaffold-MoveApple-v0          # a laptop, about 2 minutes
     torchrun --nproc-per-node 2 baselines/residual_ppo.py --preset cpu --env-id Scaffold-Hammer-v0
     python baselines/residual_ppo.py --env-id Scaffold-Hammer-v0 --sim-backend physx_cuda  # the paper's settings
 
@@ -148,7 +148,7 @@ PRESETS = {
     "paper": Args(),
     "cpu": Args(
         preset="cpu",
-        total_steps=1_500_000,
+        total_steps=125_000,
         num_envs=128,
         num_steps=32,
         minibatches=4,
@@ -162,7 +162,6 @@ PRESETS = {
         lead=10,
         grasp=0.7,
         reward_scale=0.1,
-        annealing=0.33,
         averaging=0.9,
         bf16=True,
         checkpoint_every=50,
