@@ -2,6 +2,7 @@
 
 python scripts/make_baselines.py --keep runs/apple-cpu-1 runs/hammer-cpu-1   # curves into the repository
 python scripts/make_baselines.py --zoo runs/apple-cpu-1                      # its policy into the package
+python scripts/make_baselines.py --pack runs/seed-2 runs/*-cpu-2             # policies into a folder, made small
 python scripts/make_baselines.py [--check]                                   # docs/baselines.md and its pictures
 """
 
@@ -55,25 +56,20 @@ def keep(run: Path) -> None:
 
 def method_of(facts: dict[str, Any]) -> str:
     """Where a run belongs."""
-    return METHOD if facts["args"].get("wrist_plan", True) else NO_SCAFFOLD
+    if not facts["args"].get("wrist_plan", True):
+        return NO_SCAFFOLD
+    planner = facts["args"]["scaffolds"].removeprefix("recorded:")
+    return METHOD if planner == "oracle" else f"{METHOD}-{planner}"
 
 
-def into_zoo(run: Path) -> None:
-    """Put a run's policy into the package; weights become half-precision numbers, to be small."""
+def pack(run: Path, folder: Path) -> None:
+    """Put a run's policy into a folder of policies; weights become half-precision numbers, to be small."""
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     task = get_task(facts["args"]["env_id"]).spec.name
-    actor = load_actor(run / "policy.safetensors")
-    method = method_of(facts)
-    (ZOO / method).mkdir(parents=True, exist_ok=True)
+    actor, told = load_actor(run / "policy.safetensors"), about(run / "policy.safetensors")
+    folder.mkdir(parents=True, exist_ok=True)
     halves = [(weight.half(), bias.half()) for weight, bias in actor.layers]
-    save_actor(
-        ZOO / method / f"{task}.safetensors",
-        halves,
-        actor.mean,
-        actor.std,
-        actor.base,
-        about(run / "policy.safetensors"),
-    )
+    save_actor(folder / f"{task}.safetensors", halves, actor.mean, actor.std, actor.base, told)
 
 
 def kept_runs(method: str) -> dict[str, list[dict[str, Any]]]:
@@ -176,8 +172,12 @@ def main(arguments: list[str]) -> None:
             keep(Path(run))
         return
     if arguments[:1] == ["--zoo"]:
-        for run in arguments[1:]:
-            into_zoo(Path(run))
+        for run in map(Path, arguments[1:]):
+            pack(run, ZOO / method_of(json.loads((run / "run.json").read_text(encoding="utf-8"))))
+        return
+    if arguments[:1] == ["--pack"]:
+        for run in arguments[2:]:
+            pack(Path(run), Path(arguments[1]))
         return
     text = made = PAGE.read_text(encoding="utf-8")
     for method, (begin, end) in MARKS.items():
