@@ -172,8 +172,9 @@ def main(arguments: list[str]) -> None:
             keep(Path(run))
         return
     if arguments[:1] == ["--zoo"]:
-        for run in map(Path, arguments[1:]):
-            pack(run, ZOO / method_of(json.loads((run / "run.json").read_text(encoding="utf-8"))))
+        for run in arguments[1:]:
+            facts = json.loads((Path(run) / "run.json").read_text(encoding="utf-8"))
+            pack(Path(run), ZOO / method_of(facts))
         return
     if arguments[:1] == ["--pack"]:
         for run in arguments[2:]:
