@@ -1,4 +1,4 @@
-"""Entries of the package's own policies can be played again: a sample of their episodes comes out as it was recorded."""
+"""Entries of the package's own policies can be played again: a sample of episodes comes out as it was recorded."""
 
 from __future__ import annotations
 
