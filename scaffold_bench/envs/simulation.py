@@ -206,17 +206,21 @@ class CpuSimulation:
         )
 
     def _forces(self, pairs: Sequence[list[int]], impulses: Sequence[list[np.ndarray]]) -> np.ndarray:
-        """Force (n, 4, B + 1, 3) of each fingertip on each body, newtons, from the impulses at their contact points."""
+        """Force (n, 4, B + 1, 3) of each fingertip on each body, newtons, from the impulses at their contact points.
+
+        PhysX lists contacts in an order that depends on where things lie in memory. Single-precision numbers are summed
+        in double precision, where the order does not show.
+        """
         count, tips, bodies = len(self.worlds), len(FINGERTIPS), self._bodies
-        forces = np.zeros((count * tips * bodies, 3), dtype=np.float32)
+        forces = np.zeros((count * tips * bodies, 3))
         points = [impulse for of_world in impulses for impulse in of_world]
         if points:
             per_second = np.float32(1.0 / self.worlds[0].scene.px.timestep)
             pair = np.array([one for of_world in pairs for one in of_world])
             of_world = np.repeat(np.arange(count), [len(one) for one in pairs])
             signed = np.where(pair % 2, -per_second, per_second)[:, None] * np.concatenate(points).reshape(-1, 3)
-            np.add.at(forces, of_world * (tips * bodies) + pair // 2, signed)  # one by one, in PhysX' order
-        return forces.reshape(count, tips, bodies, 3)
+            np.add.at(forces, of_world * (tips * bodies) + pair // 2, signed)
+        return forces.astype(np.float32).reshape(count, tips, bodies, 3)
 
 
 class GpuSimulation:

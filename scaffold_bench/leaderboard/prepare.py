@@ -219,8 +219,10 @@ def _files(runs: Sequence[Run], about: About) -> dict[str, bytes]:
     seeds = _seeds(runs, about, kind, facts)
     packed: dict[str, bytes] = {}
     stored = []
+    named = {run.manifest["policy"] for run in runs}
+    ships = len(named) == 1 and all(name.startswith("zoo:") for name in named)  # then a name and a hash will do
     for index, run in enumerate(runs):
-        for file in [] if run.manifest["policy"].startswith("zoo:") else run.policy_files:
+        for file in [] if ships else run.policy_files:
             name, raw = f"policy/seed-{index}/{file.name}", file.read_bytes()
             packed[name] = raw
             stored.append({"path": name, "sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)})

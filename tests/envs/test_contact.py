@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import sapien
 
 from scaffold_bench.envs import dimensions
 from scaffold_bench.envs.batched_env import make_world
-from scaffold_bench.envs.simulation import CONTROL_HZ, CpuWorld
+from scaffold_bench.envs.simulation import CONTROL_HZ, CpuSimulation, CpuWorld
 from scaffold_bench.registration import get_task
 
 COUNTER = 0.845  # metres
@@ -97,3 +98,16 @@ def put(thing: Any, pose: sapien.Pose) -> None:
         thing.set_linear_velocity(np.zeros((1, 3), dtype=np.float32))
         thing.set_angular_velocity(np.zeros((1, 3), dtype=np.float32))
     thing.set_pose(pose)
+
+
+def test_forces_do_not_depend_on_the_order_in_which_physics_lists_contacts() -> None:
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(0, 2 * 4 * 3, 200).tolist()
+    impulses = list((rng.normal(size=(200, 3)) * 10.0 ** rng.integers(-4, 2, (200, 1))).astype(np.float32))
+    world = SimpleNamespace(scene=SimpleNamespace(px=SimpleNamespace(timestep=1 / 120)))
+    stub: Any = SimpleNamespace(worlds=[world], _bodies=3)
+    expected = CpuSimulation._forces(stub, [pairs], [impulses])
+    for _ in range(20):
+        order = rng.permutation(200)
+        again = CpuSimulation._forces(stub, [[pairs[i] for i in order]], [[impulses[i] for i in order]])
+        np.testing.assert_array_equal(again, expected)
