@@ -11,6 +11,8 @@ from rich.console import Console
 
 app = tyro.extras.SubcommandApp()
 console = Console()
+CACHE = Path.home() / ".cache" / "scaffold-bench"
+"""The builder's own; a folder in the checkout could come with somebody's submission."""
 
 
 @app.command
@@ -21,7 +23,7 @@ def build(
     traces: Path = Path("leaderboard/traces"),
     videos: Path = Path("leaderboard/videos"),
     workers: int = os.cpu_count() or 1,
-    cache: Path | None = Path("runs/leaderboard-cache"),
+    cache: Path | None = CACHE,
 ) -> None:
     """Make the leaderboard's pages; they work from a file and on any static host.
 

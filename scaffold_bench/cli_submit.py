@@ -93,10 +93,10 @@ def verify(
     for difference in found.differences:
         place = f"{difference.task}, seed {difference.seed_index}, state {difference.state}, trial {difference.trial}"
         _say(f"differs: {place}: {', '.join(difference.fields)}")
+    if found.other_processor:
+        _say(
+            f"note: {found.other_processor} of the {found.sampled} came from another kind of processor, or one that is "
+            "not known, which computes other last bits; verify on one with the same fingerprint (evaluated.numerics)"
+        )
     if found.identical < found.sampled:
-        if found.other_processor:
-            _say(
-                f"note: {found.other_processor} of them came from another kind of processor, or one that is not known, "
-                "which computes other last bits; verify on one with the same fingerprint (evaluated.numerics)"
-            )
         raise SystemExit(1)

@@ -9,6 +9,7 @@ python scripts/make_baselines.py [--check]                                   # d
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def method_of(facts: dict[str, Any]) -> str:
     """Where a run belongs."""
     if not facts["args"].get("wrist_plan", True):
         return NO_SCAFFOLD
-    planner = facts["args"]["scaffolds"].removeprefix("recorded:")
+    planner = re.sub(r"[^a-z0-9]+", "-", facts["args"]["scaffolds"].lower().removeprefix("recorded:")).strip("-")
     return METHOD if planner == "oracle" else f"{METHOD}-{planner}"
 
 

@@ -7,12 +7,14 @@ Every number is recomputed from the records; a submission that disagrees with it
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
 from scaffold_bench.leaderboard import Report, validate
 from scaffold_bench.leaderboard.site.boards import candidates
 from scaffold_bench.leaderboard.submission import Score, Submission, TaskScores
+from scaffold_bench.leaderboard.text import escape
 
 ROOT = Path(__file__).parents[1]
 BOARD, PAGE, README = ROOT / "leaderboard" / "submissions", ROOT / "docs" / "results.md", ROOT / "README.md"
@@ -65,13 +67,13 @@ def causes(task: TaskScores) -> str:
     return ", ".join(told) or "–"
 
 
-def command(submission: Submission) -> str:
-    """The command that made the records of one training seed."""
+def command(name: str, submission: Submission) -> str:
+    """The command that makes the records of the first training seed again."""
     protocol, policy, plans = submission.protocol, submission.policy, submission.plans
-    return (
-        f"scaffold-bench evaluate --policy {policy.reference} --tasks all --states {protocol.states} "
-        f"--trials {protocol.trials}" + (f' --scaffolds "{plans.provider}"' if plans.provider != "oracle" else "")
-    )
+    reference = f"file:leaderboard/submissions/{name}/policy/seed-0" if policy.files else policy.reference
+    words = ["scaffold-bench", "evaluate", "--policy", reference, "--tasks", ",".join(protocol.tasks)]
+    words += ["--states", str(protocol.states), "--trials", str(protocol.trials)]
+    return shlex.join(words + (["--scaffolds", plans.provider] if plans.provider != "oracle" else []))
 
 
 def section(name: str, report: Report, submission: Submission) -> str:
@@ -93,17 +95,18 @@ def section(name: str, report: Report, submission: Submission) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in evaluated.versions.items())
     return "\n".join(
         [
-            f"### {submission.method.name}",
+            f"### {escape(submission.method.name)}",
             "",
             *rows,
             "",
-            f"`{name}`: {len(protocol.tasks)} tasks x {protocol.states} states x {protocol.trials} trials{trained}; "
-            f"plans: {submission.plans.provider}; {submission.backend}; badge: {report.badge}.",
+            f"{escape(name)}: {len(protocol.tasks)} tasks x {protocol.states} states x {protocol.trials} trials"
+            f"{trained}; "
+            f"plans: {escape(submission.plans.provider)}; {submission.backend}; badge: {report.badge}.",
             "",
-            f"```bash\n{command(submission)}\n```",
+            f"```bash\n{command(name, submission)}\n```",
             "",
             f"{evaluated.date}; commit {commits}{' with local changes' if evaluated.dirty else ''}; {versions}; "
-            f"{evaluated.hardware}.",
+            f"{escape(evaluated.hardware)}.",
             "",
         ]
     )
@@ -125,8 +128,8 @@ def readme(found: list[tuple[str, Report, Submission]], text: str) -> str:
         assert report.aggregates is not None
         done = report.aggregates.tasks
         scores = [f"{100 * done[task].success_once.mean:.0f}" if task in done else "–" for task in names]
-        cells = [submission.method.name, submission.plans.provider, *scores, f"{100 * mean(report).mean:.1f}"]
-        rows.append("| " + " | ".join(cells) + " |")
+        told = [escape(submission.method.name), escape(submission.plans.provider)]
+        rows.append("| " + " | ".join([*told, *scores, f"{100 * mean(report).mean:.1f}"]) + " |")
     head, rest = text.split(BEGIN, 1)
     return head + BEGIN + "\n" + "\n".join(rows) + "\n" + END + rest.split(END, 1)[1]
 

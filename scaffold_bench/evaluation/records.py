@@ -212,6 +212,10 @@ def check_same_run(old: dict[str, Any], new: dict[str, Any], folder: Path) -> No
         EvaluationError: names what differs.
     """
     different = [key for key in _IDENTITY if old.get(key) != new.get(key)]
+    if different == ["numerics"]:
+        raise EvaluationError(
+            f"{folder} was begun on a machine that computes other last bits; go on there, or choose another --out"
+        )
     if different:
         raise EvaluationError(
             f"{folder} holds another evaluation (different {', '.join(different)}); choose another --out or delete it"

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from scaffold_bench.evaluation.numerics import numerics
-from scaffold_bench.evaluation.policies import Policy, environment_of, make_policy, policy_source
+from scaffold_bench.evaluation.policies import POLICIES, Policy, environment_of, make_policy, policy_source
 from scaffold_bench.evaluation.records import hardware, package_versions
 from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Job, Stage, plans_hash
-from scaffold_bench.evaluation.zoo import ActorPolicy
+from scaffold_bench.evaluation.zoo import ActorPolicy, stored_policy
 from scaffold_bench.leaderboard import CURRENT, Report, Submission, SubmissionError, Verification, validate
 from scaffold_bench.leaderboard.bundle import open_bundle
 from scaffold_bench.leaderboard.planners import can_be_made_again, without_folders
@@ -170,8 +170,13 @@ def _policy(submission: Submission, seed_index: int, task: str, folder: Path) ->
 
 
 def _made(submission: Submission, seed_index: int, task: str, folder: Path) -> Policy:
-    if submission.policy.kind != "actor" or not submission.policy.files:
-        return make_policy(submission.policy.reference)
+    policy = submission.policy
+    if policy.kind in POLICIES:
+        return POLICIES[policy.kind]()
+    if policy.kind == "foreign":
+        return make_policy(policy.reference)
+    if not policy.files:
+        return stored_policy(policy.reference)
     files = folder / "policy" / f"seed-{seed_index}"
     by_task = files / f"{task}.safetensors"
     return ActorPolicy(files if by_task.exists() else next(iter(sorted(files.iterdir()))))

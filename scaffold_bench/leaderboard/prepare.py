@@ -156,7 +156,7 @@ def _record(line: bytes) -> EpisodeRecord:
     if not isinstance(data, dict):
         raise ValueError("is no record")
     for name, value in data.items():
-        if FIELDS.get(name) == "float" and type(value) is int:
+        if FIELDS.get(name, "").startswith("float") and type(value) is int:
             data[name] = float(value)
     try:
         line_of_row = row_line(EpisodeRecord(**data), 0, None)

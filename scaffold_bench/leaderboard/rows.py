@@ -161,6 +161,10 @@ class Rows:
             self.sha256 = digest.hexdigest()
         if not self.problems:
             self._check_coverage(np.array(places, dtype=np.int64))
+        if not self.problems and len({record.lost_step is None for run in self.runs for record in run}) > 1:
+            self.problems.append(
+                f"{RECORDS}: some rows say when tracking was lost, others do not; evaluate all with one release"
+            )
         self.plans_sha256 = plans_hash(record for run in self.runs for record in run)
 
     def _take(self, row: Row, training_seed: int | None) -> int:
@@ -236,6 +240,10 @@ def contradiction(record: EpisodeRecord) -> str | None:
         return "has a step that no episode has"
     if record.lost_step is not None and (record.lost_step == -1) != (tracked == 1):
         return f"has lost_step {record.lost_step}, unlike its tracked_fraction"
+    if len({step is None for step in steps}) > 1:
+        return "says only in part when tracking was lost"
+    if record.keypoint_error is None and record.lost_step is not None and record.failure not in ("", "plan"):
+        return "does not say how far its keypoints are off"
     if record.keypoint_error is not None and record.keypoint_error < 0:
         return "has a keypoint error that cannot be"
     if record.grip_force < 0 or not re.fullmatch(r"[0-9a-f]{16}", record.plan):

@@ -270,6 +270,10 @@ def contradictions(submission: Submission) -> list[str]:
     ):
         if len(entries) != len(protocol.training_seeds):
             found.append(f"{name} must have one entry for every training seed")
+    if policy.kind in BUILT_IN and policy.reference != policy.kind:
+        found.append(f'policy.reference must be "{policy.kind}", as its kind is')
+    if policy.kind == "actor" and not re.fullmatch(rf"{ZOO_POLICY}|file:[^/\\]+", policy.reference):
+        found.append("policy.reference of an actor must be zoo:NAME or file:NAME")
     if bool(policy.files) and policy.kind != "actor":
         found.append(f"policy.files are given for a policy of the kind {policy.kind}; only an actor has files")
     if policy.files and {file.seed_index for file in policy.files} != set(range(len(protocol.training_seeds))):

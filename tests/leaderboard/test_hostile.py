@@ -101,6 +101,20 @@ def with_row(submission: Path, old: str, new: str) -> Path:
     return submission
 
 
+def without_facts(line: str) -> str:
+    """A row as older releases wrote it."""
+    facts = ("lost_step", "contact_step", "leave_step", "keypoint_error")
+    return json.dumps({name: value for name, value in json.loads(line).items() if name not in facts}, sort_keys=True)
+
+
+def without_keypoints(lines: list[str]) -> list[str]:
+    """The first failure does not say where its keypoints are."""
+    place = next(i for i, line in enumerate(lines) if '"failure": "t' in line)
+    row = json.loads(lines[place])
+    del row["keypoint_error"]
+    return [*lines[:place], json.dumps(row, sort_keys=True), *lines[place + 1 :]]
+
+
 def with_text(submission: Path, old: str, new: str) -> Path:
     """``submission.json`` with one piece of its text replaced."""
     path = submission / "submission.json"
@@ -292,6 +306,15 @@ WHOLE: dict[str, Case] = {
     "keypoints nearer than right": (
         lambda s: with_row(s, r'"keypoint_error": [\d.e-]+', '"keypoint_error": -0.5'),
         "keypoint error",
+    ),
+    "facts left out of one row": (
+        lambda s: with_row(s, r'"(contact|leave|lost)_step": -?\d+, ', ""),
+        "says only in part when tracking was lost",
+    ),
+    "keypoints left out of a failure": (lambda s: moved(s, without_keypoints), "does not say how far its keypoints"),
+    "all facts left out of one row": (
+        lambda s: moved(s, lambda rows: [without_facts(rows[0]), *rows[1:]]),
+        "some rows say when tracking was lost, others do not",
     ),
     "infinite by its exponent": (lambda s: with_row(s, r'"reward": [\d.]+', '"reward": 1e999'), "row 1, "),
     "NaN in a measure": (lambda s: with_row(s, r'"height": [\d.]+', '"height": NaN'), "row 1, has NaN"),

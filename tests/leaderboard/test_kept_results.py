@@ -11,6 +11,7 @@ from scaffold_bench.evaluation import make_policy
 from scaffold_bench.evaluation.numerics import numerics
 from scaffold_bench.evaluation.rollout import run_episode
 from scaffold_bench.leaderboard import Report, validate
+from scaffold_bench.leaderboard.site.boards import candidates
 from scaffold_bench.registration import make_env
 from scaffold_bench.types import EpisodeRecord
 
@@ -25,6 +26,13 @@ def report(entry: str) -> Report:
 
 
 REFERENCE, TRAINED = report("reference"), report("residual-ppo-noise-1cm")
+
+
+@pytest.mark.parametrize("path", candidates(ENTRIES), ids=lambda path: path.name)
+def test_an_entry_is_valid_and_its_re_run_is_about_its_bytes(path: Path) -> None:
+    found = report(path.name)
+    assert not [note for note in found.notes if "about other bytes" in note]
+    assert (found.badge == "re-run") == (found.verification is not None)
 
 
 def sample(of: Report) -> dict[str, EpisodeRecord]:

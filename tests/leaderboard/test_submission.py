@@ -108,14 +108,6 @@ def test_a_folder_and_an_archive_say_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "s.zip").read_bytes()
 
 
-def test_kept_evaluations_can_be_submitted(tmp_path: Path) -> None:
-    report = prepare([ROOT / "leaderboard" / "plan-only"], tmp_path / "s")
-    assert report.submission is not None
-    assert (report.submission.policy.kind, report.submission.protocol.training_seeds) == ("plan-only", [None])
-    assert report.submission.method.name == "plan-only"
-    assert report.submission.records.rows == 800
-
-
 def test_stored_actors_travel_with_their_seeds_and_cost(tmp_path: Path) -> None:
     report = validate(make_actor_submission(tmp_path))
     assert report.problems == []
@@ -220,6 +212,10 @@ FULL = {"preset": "full", "tasks": list(SUITES[1].env_ids), "states": 100, "tria
         ({"protocol": {**FULL, "training_seeds": [None]}, "policy": {"kind": "actor"}}, "null for a policy that was"),
         ({"protocol": {"training_seeds": [None]}, "training": {"steps": 5}}, "training_seeds is null for a policy"),
         ({"policy": {"checkpoints": [None]}}, "policy.checkpoints must have one entry for every training seed"),
+        ({"policy": {"kind": "reference"}}, 'policy.reference must be "reference"'),
+        ({"policy": {"kind": "random", "reference": "os:abort"}}, 'policy.reference must be "random"'),
+        ({"policy": {"kind": "actor", "reference": "os:abort"}}, "must be zoo:NAME or file:NAME"),
+        ({"policy": {"kind": "actor", "reference": "zoo:../../etc"}}, "must be zoo:NAME or file:NAME"),
         ({"evaluated": {"commits": [None] * 3}}, "evaluated.commits must have one entry"),
         ({"evaluated": {"numerics": [None] * 3}}, "evaluated.numerics must have one entry"),
         ({"records": {"rows": 25}}, "records.rows is 25, the protocol makes 24"),

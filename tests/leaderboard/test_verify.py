@@ -139,7 +139,7 @@ def test_another_kind_of_processor_is_told(run: Path, tmp_path: Path, capsys: py
     assert verify(path, seed=1).other_processor == 4
     with pytest.raises(SystemExit):
         cli_submit.verify(path)
-    assert "4 of them came from another kind of processor" in " ".join(capsys.readouterr().out.split())
+    assert "4 of the 4 came from another kind of processor" in " ".join(capsys.readouterr().out.split())
 
 
 # ------------------------------------------------------------------------------------------------ strangers' code

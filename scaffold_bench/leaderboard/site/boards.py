@@ -18,7 +18,7 @@ import numpy as np
 
 from scaffold_bench.leaderboard.planners import noise_of
 from scaffold_bench.leaderboard.site.cache import Cache
-from scaffold_bench.leaderboard.submission import TRACKS, Aggregates, Score, Submission
+from scaffold_bench.leaderboard.submission import BUILT_IN, TRACKS, Aggregates, Score, Submission
 from scaffold_bench.leaderboard.suite import SUITES
 from scaffold_bench.leaderboard.text import plain
 from scaffold_bench.leaderboard.validate import Report, validate
@@ -40,7 +40,7 @@ RIVALS = 8
 """Methods next to one in the ranking that it is compared with."""
 SAMPLES = 500
 """Bootstrap samples of a comparison; scores have more."""
-THRESHOLDS = np.linspace(0, 0.95, 20)
+THRESHOLDS = np.arange(20) / 20  # the very numbers that k of 20 trials give, unlike linspace
 """Scores that a performance profile asks for."""
 
 
@@ -67,11 +67,13 @@ class Entry:
     bands: tuple[tuple[str, str, int], ...]
     scores: dict[str, list[list[float]]]
 
-    @property
-    def policy(self) -> tuple[str, ...]:
-        """What acts, whatever the plans: entries with equal ones are one policy."""
-        policy = self.submission.policy
-        return (policy.kind, *map(str, policy.checkpoints if policy.kind == "actor" else [policy.reference]))
+    def acts_like(self, other: Entry) -> bool:
+        """Whether the same policy acts, whatever the plans: one of the package, or code or weights with one hash."""
+        mine, theirs = self.submission.policy, other.submission.policy
+        if (mine.kind, self.submission.suite) != (theirs.kind, other.submission.suite):
+            return False
+        shared = set(mine.checkpoints) & set(theirs.checkpoints) - {None}
+        return mine.kind in BUILT_IN or (bool(shared) and (mine.kind == "actor" or mine.reference == theirs.reference))
 
     def score(self, measure: str) -> Score | None:
         """Success once of a task, or the mean over all; None for a task it has not."""
@@ -204,16 +206,16 @@ def _read(path: Path, cache: Cache | None = None) -> Entry | Refused:
     if cache is not None and key is not None and (kept := cache.get(key)) is not None:
         return _unpacked(path, kept)
     report = validate(path)
-    read = _entry(report, "") if report.ok else Refused(plain(path.name), tuple(report.problems))
-    if cache is not None and key is not None:
+    if not report.ok:  # not kept: the reason may have passed by the next time
+        return Refused(plain(path.name), tuple(report.problems))
+    read = _entry(report, "")
+    if cache is not None and key is not None and cache.key(path) == key:  # it did not change meanwhile
         cache.put(key, _packed(read))
     return read
 
 
-def _packed(read: Entry | Refused) -> dict[str, Any]:
+def _packed(read: Entry) -> dict[str, Any]:
     """What is kept of a submission, as JSON."""
-    if isinstance(read, Refused):
-        return {"problems": list(read.problems)}
     return {
         "submission": read.submission.model_dump(),
         "aggregates": read.aggregates.model_dump(),
@@ -225,9 +227,7 @@ def _packed(read: Entry | Refused) -> dict[str, Any]:
     }
 
 
-def _unpacked(path: Path, kept: dict[str, Any]) -> Entry | Refused:
-    if "problems" in kept:
-        return Refused(plain(path.name), tuple(kept["problems"]))
+def _unpacked(path: Path, kept: dict[str, Any]) -> Entry:
     verification = kept["verification"]
     return Entry(
         slug="",
@@ -296,9 +296,7 @@ def boards_of(entries: Iterable[Entry]) -> list[Board]:
 
 def on_other_plans(entry: Entry, entries: Iterable[Entry]) -> list[Entry]:
     """All entries of the same policy, this one too, on whatever plans; none if it is the only one."""
-    found = [
-        other for other in entries if other.policy == entry.policy and other.submission.suite == entry.submission.suite
-    ]
+    found = [other for other in entries if other.acts_like(entry)]
     return sorted(found, key=lambda other: (_noise(other), other.slug)) if len(found) > 1 else []
 
 

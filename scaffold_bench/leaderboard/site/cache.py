@@ -1,18 +1,24 @@
 """Remembers what was found about submissions, so that a build checks only what is new.
 
 What is kept goes by the bytes of the submission and of the code that checked it: a changed digit in either is checked
-again. The cache is as trustworthy as the folder it lies in, which is the builder's own.
+again. Only valid submissions are kept. The cache is as trustworthy as the folder it lies in, so that must be the
+builder's own, and never one that comes with the submissions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pydantic
 
 from scaffold_bench.leaderboard.bundle import open_bundle
 from scaffold_bench.leaderboard.submission import SubmissionError
@@ -24,8 +30,8 @@ CHUNK = 2**20
 
 @functools.cache
 def _code() -> bytes:
-    """Hash of the code that reads submissions."""
-    digest = hashlib.sha256()
+    """Hash of the code that reads submissions, and of what it is run with."""
+    digest = hashlib.sha256(f"{sys.version} {np.__version__} {pydantic.VERSION}".encode())
     for part in ("leaderboard", "metrics"):
         for file in sorted((PACKAGE / part).rglob("*.py")):
             digest.update(file.read_bytes())
@@ -66,8 +72,9 @@ class Cache:
         return kept
 
     def put(self, key: str, what: dict[str, Any]) -> None:
-        """Keep something, whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep something, whole or not at all; without room for it everything works as before."""
         partial = self.folder / f"{key}.{os.getpid()}.part"
-        partial.write_text(json.dumps(what, allow_nan=False), encoding="utf-8")
-        os.replace(partial, self.folder / f"{key}.json")
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(what, allow_nan=False), encoding="utf-8")
+            os.replace(partial, self.folder / f"{key}.json")

@@ -322,7 +322,7 @@ def _rivals(rivals: Sequence[tuple[Entry, Interval]]) -> Markup | None:
     )
 
 
-def _other_plans(same: Sequence[Entry]) -> Markup | None:
+def _other_plans(entry: Entry, same: Sequence[Entry]) -> Markup | None:
     """The same policy on all plans that it was evaluated with."""
     if not same:
         return None
@@ -331,6 +331,7 @@ def _other_plans(same: Sequence[Entry]) -> Markup | None:
             ("who", tag("a", other.submission.plans.provider, href=f"{other.slug}.html")),
             ("graph", charts.interval(other.aggregates.mean_success_once)),
             ("score", _number(other.aggregates.mean_success_once)),
+            ("badges", badge(other.badge)),
             ("protocol", f"{other.submission.protocol.states} × {other.submission.protocol.trials}"),
         )
         for other in same
@@ -338,17 +339,23 @@ def _other_plans(same: Sequence[Entry]) -> Markup | None:
     noise = {
         round(100 * sigma, 6): other.aggregates.mean_success_once
         for other in same
-        if (sigma := noise_of(other.submission.plans.provider)) is not None
+        if (sigma := noise_of(other.submission.plans.provider)) is not None and _size(other) == _size(entry)
     }
     scored = tag("th", "mean success once, % ", charts.scale(), scope="col", role="columnheader", class_="scaled")
     return tag(
         "section",
         tag("h2", "The same policy on other plans"),
-        _table(["plans", scored, "mean [95 %]", "states × trials"], rows, class_="ranking per-task"),
+        _table(["plans", scored, "mean [95 %]", "checked", "states × trials"], rows, class_="ranking per-task"),
         tag("div", charts.curve(sorted(noise.items()), "noise on the oracle's plans, cm per axis"), class_="figure")
         if len(noise) > 1
         else None,
     )
+
+
+def _size(entry: Entry) -> tuple[str, int, int, int]:
+    """What two entries must share to be points of one curve."""
+    protocol = entry.submission.protocol
+    return entry.submission.backend, len(protocol.tasks), protocol.states, protocol.trials
 
 
 def _videos(videos: Mapping[str, str]) -> Markup | None:
@@ -393,7 +400,7 @@ def method(
         tag("section", tag("h2", "Replays"), tag("ul", shown)) if shown else None,
         _videos(videos),
         _rivals(rivals),
-        _other_plans(same),
+        _other_plans(entry, same),
         tag("section", tag("h2", "What learning cost"), _learning(entry)),
         tag("section", tag("h2", "About"), prose(told.description)) if told.description else None,
         tag("section", tag("h2", "Links"), tag("ul", links, class_="links")) if links else None,
