@@ -775,8 +775,9 @@ def train(args: Args) -> Path:
         raise SystemExit(f"{folder} holds a run; use --resume to go on with it, or another --name")
     state: dict[str, Any] = {}
     if args.resume and saved:
+        begun = json.loads((saved[-1] / "state.json").read_text(encoding="utf-8"))
+        check_same_run(begun, args, learner.sources(), folder)  # another network's tensors would not even load
         state = load_checkpoint(saved[-1], learner.model, learner.optimizer, learner.normalizer)
-        check_same_run(state, args, learner.sources(), folder)
         learner.iteration = state["iteration"]
         learner.begin_episodes()
     else:

@@ -27,8 +27,10 @@ KEPT, PAGE, CURVES = (
     ROOT / "docs" / "baselines-curves.png",
 )
 METHOD, OPEN_HAND, NO_SCAFFOLD = "residual-ppo", "open-hand", "no-scaffold"
+SIMULATED = f"{METHOD}-simulated-vlm"
 MARKS = {
     METHOD: ("<!-- runs: made by scripts/make_baselines.py -->", "<!-- end of runs -->"),
+    SIMULATED: ("<!-- simulated: made by scripts/make_baselines.py -->", "<!-- end of simulated -->"),
     OPEN_HAND: ("<!-- open-hand: made by scripts/make_baselines.py -->", "<!-- end of open-hand -->"),
 }
 GOOD = 0.95
