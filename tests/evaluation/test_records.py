@@ -208,7 +208,6 @@ CHANGES = {
     "backend": "physx_cuda",
     "start_states": {"hammer": "bb"},
     "versions": {"scaffold-bench": "9"},
-    "numerics": "ab",
 }
 
 
@@ -223,6 +222,11 @@ def test_a_manifest_says_what_was_run_with_what_and_where(run):
     assert {"python", "numpy", "torch", "mani_skill", "sapien", "gymnasium"} <= set(run["versions"])
     assert set(run["source"]) == {"commit", "dirty"}
     assert run["hardware"]["cores"] >= 1
+
+
+def test_another_kind_of_processor_is_told(run):
+    with pytest.raises(EvaluationError, match="some/folder was begun on a machine that computes other last bits"):
+        check_same_run(run, {**run, "numerics": "ab"}, Path("some/folder"))
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -453,7 +454,10 @@ def tally(*steps: dict[str, Any], reward: float = 0.5) -> Any:
     counted = EpisodeTally(task_spec("hammer"))
     for step in steps:
         counted.add(np.array([reward]), step)
-    return counted.record(0, "eval", 3, 1, 77, "0123456789abcdef")
+    keypoints = np.zeros((EPISODE_STEPS + 1, 2, 3))
+    keypoints[40:, 1, 2] = 0.09  # epsilon_0 is 8 cm
+    plan: Any = SimpleNamespace(keypoints=keypoints, valid=steps[0]["plan_valid"][0], sha256="0123456789abcdef" * 4)
+    return counted.record(0, "eval", 3, 1, 77, plan, np.array([[0.0, 0.0, 0.0], [0.03, 0.0, 0.04]]))
 
 
 def test_a_record_is_the_sum_of_its_steps() -> None:
@@ -474,6 +478,8 @@ def test_a_record_is_the_sum_of_its_steps() -> None:
     assert record.grip_force == pytest.approx((3.0 + 1.0) / 2)
     assert record.reward == pytest.approx(1.5)
     assert record.measures == {"swings": 1.0}  # what is no number is left out
+    assert (record.lost_step, record.contact_step, record.leave_step) == (2, 1, 40)
+    assert record.keypoint_error == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(
@@ -493,6 +499,11 @@ def test_a_failure_has_one_cause(steps: list[dict[str, Any]], failure: str) -> N
 def test_untouched_objects_have_no_grip() -> None:
     record = tally(info(), info())
     assert (record.tips_in_contact, record.grip_force) == (0.0, 0.0)
+    assert (record.lost_step, record.contact_step) == (-1, -1)
+
+
+def test_an_episode_without_a_plan_has_no_keypoints_to_be_wrong() -> None:
+    assert tally(info(valid=False)).keypoint_error is None
 
 
 def test_two_evaluations_cannot_share_a_folder(tmp_path: Path) -> None:

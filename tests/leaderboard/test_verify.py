@@ -207,7 +207,7 @@ def test_what_cannot_be_run_again_is_told(honest: Path, changes: dict[str, Any],
 def test_an_actor_without_files_cannot_be_run(tmp_path: Path) -> None:
     path = make_submission(tmp_path)
     with edited(path) as data:
-        data["policy"]["kind"] = "actor"
+        data["policy"] |= {"kind": "actor", "reference": "file:somewhere"}
     with pytest.raises(SubmissionError, match="it has no policy files, so it cannot be run again"):
         verify(path, seed=0)
 
