@@ -447,8 +447,8 @@ def task(name: str, env_id: str, boards: Sequence[Board], about: Markup | None, 
     body = [
         tag("p", env_id, class_="protocol"),
         tag("h1", name),
-        about,
         image if picture else None,
+        about,
         sections or tag("p", "No method has been evaluated on it yet."),
     ]
     return page(name, body, depth=1, current="Tasks")
