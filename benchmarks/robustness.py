@@ -46,7 +46,8 @@ class Args:
     seed: int = 0
     """of the noise"""
     out: Path = RESULTS
-    """results as JSON; points that it holds for the same settings and weights are not run again"""
+    """results as JSON; points that it holds for the same settings and weights are not run again (policies without
+    weights have no hash: delete their points when their code changes)"""
     draw: bool = False
     """only draw the picture"""
 
