@@ -23,6 +23,19 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 EPISODE_STEPS = 300
 """Control steps in an episode, T (paper, 3.1; authors' code): 5 s at 60 Hz."""
+RUN_SETTINGS = (
+    "tasks",
+    "scaffolds",
+    "plans",
+    "environment",
+    "split",
+    "states",
+    "trials",
+    "backend",
+    "start_states",
+    "versions",
+)
+"""Entries of an evaluation's manifest that say under which conditions a policy was run."""
 CONTROL_DT = 1 / 60
 """Seconds per control step (paper, Table 2)."""
 PLAN_WAYPOINTS = 20

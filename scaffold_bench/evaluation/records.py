@@ -16,27 +16,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from scaffold_bench.types import EpisodeRecord
+from scaffold_bench.types import RUN_SETTINGS, EpisodeRecord
 
 RECORDS, MANIFEST, SUMMARY = "records.jsonl", "manifest.json", "summary.json"
 _FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
 _REQUIRED = {field.name for field in fields(EpisodeRecord) if field.default is MISSING}
 _PACKAGES = ("scaffold-bench", "mani_skill", "sapien", "gymnasium", "numpy", "torch")
-_IDENTITY = (
-    "policy",
-    "policy_source",
-    "tasks",
-    "scaffolds",
-    "plans",
-    "environment",
-    "split",
-    "states",
-    "trials",
-    "backend",
-    "start_states",
-    "versions",
-    "numerics",
-)
+_IDENTITY = ("policy", "policy_source", *RUN_SETTINGS, "numerics")
 """Parts of a manifest that must agree for two runs to share a folder."""
 
 

@@ -135,8 +135,9 @@ def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[
             actions[row] = policy.act(observation[row])
         observation, reward, *_, infos = env.step(actions)
         tally.add(reward, infos)
+    oracle = {state: _oracle_keypoints(env, state) for state in dict.fromkeys(state for state, _ in episodes)}
     return [
-        tally.record(row, env.split, state, trial, seed, plan, _oracle_keypoints(env, state))
+        tally.record(row, env.split, state, trial, seed, plan, oracle[state])
         for row, ((state, trial), seed, plan) in enumerate(zip(episodes, seeds, plans, strict=True))
     ]
 

@@ -25,6 +25,7 @@ from scaffold_bench.evaluation.zoo import ActorPolicy, stored_policy
 from scaffold_bench.leaderboard import CURRENT, Report, Submission, SubmissionError, Verification, validate
 from scaffold_bench.leaderboard.bundle import open_bundle
 from scaffold_bench.leaderboard.planners import can_be_made_again, without_folders
+from scaffold_bench.leaderboard.prepare import machine_line, version_words
 from scaffold_bench.leaderboard.rows import row_line
 from scaffold_bench.leaderboard.verification import MAX_DIFFERENCES, Difference, write_verification
 from scaffold_bench.scaffolds import resolve_provider
@@ -213,7 +214,7 @@ def _verification(report: Report, submission: Submission, compared: Sequence[Com
         for pair in compared
         if pair.differing
     ]
-    machine, made_with = hardware(), submission.evaluated.numerics
+    made_with = submission.evaluated.numerics
     return Verification(
         format=1,
         submission_sha256=str(report.submission_sha256),
@@ -226,9 +227,9 @@ def _verification(report: Report, submission: Submission, compared: Sequence[Com
         differences=differences[:MAX_DIFFERENCES],
         foreign_code=submission.policy.kind == "foreign",
         backend=BACKEND,
-        versions={name: text.replace(" ", "-") for name, text in package_versions().items()},
+        versions=version_words(package_versions()),
         numerics=numerics(),
         other_processor=sum(numerics() != made_with[pair.seed_index] for pair in compared),
-        hardware=f"{machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['machine']}",
+        hardware=machine_line(hardware()),
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

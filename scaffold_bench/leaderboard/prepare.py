@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -29,22 +29,9 @@ from scaffold_bench.leaderboard.suite import CURRENT, FULL_SEEDS, FULL_STATES, F
 from scaffold_bench.leaderboard.tensors import about as told_by
 from scaffold_bench.leaderboard.validate import Report, validate
 from scaffold_bench.metrics import summarize_runs
-from scaffold_bench.types import EpisodeRecord
+from scaffold_bench.types import RUN_SETTINGS, EpisodeRecord
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
-ALIKE = (
-    "tasks",
-    "scaffolds",
-    "plans",
-    "environment",
-    "split",
-    "states",
-    "trials",
-    "backend",
-    "start_states",
-    "versions",
-)
-"""Parts of the manifest in which the runs of a method must agree."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +172,7 @@ def _check_alike(runs: Sequence[Run]) -> None:
     """
     first = runs[0].manifest
     for run in runs:
-        different = [name for name in ALIKE if run.manifest.get(name) != first.get(name)]
+        different = [name for name in RUN_SETTINGS if run.manifest.get(name) != first.get(name)]
         if _kind(run.manifest["policy"]) != _kind(first["policy"]):
             different.append("policy")
         if different:
@@ -289,6 +276,16 @@ def _cost(facts: Sequence[Sequence[dict[str, Any]]], name: str) -> float | None:
     return mean(sums)
 
 
+def version_words(versions: Mapping[str, str]) -> dict[str, str]:
+    """Versions as a submission holds them: words without spaces."""
+    return {name: text.replace(" ", "-") for name, text in versions.items()}
+
+
+def machine_line(hardware: Mapping[str, Any]) -> str:
+    """A machine, as manifests describe it, in one line."""
+    return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['system']} {hardware['machine']}"
+
+
 def _submission(
     runs: Sequence[Run],
     about: About,
@@ -314,7 +311,6 @@ def _submission(
     steps, minutes = _cost(facts, "steps"), _cost(facts, "minutes")
     hours = about.training_hours if about.training_hours is not None or minutes is None else round(minutes / 60, 3)
     reference = manifest["policy"]
-    machine = manifest["hardware"]
     return check_submission(
         {
             "format": FORMAT,
@@ -356,11 +352,11 @@ def _submission(
             },
             "vlm": {"model": about.vlm_model, "cost_usd": about.vlm_cost_usd} if about.vlm_model else None,
             "evaluated": {
-                "versions": {name: text.replace(" ", "-") for name, text in manifest["versions"].items()},
+                "versions": version_words(manifest["versions"]),
                 "commits": [run.manifest["source"]["commit"] for run in runs],
                 "numerics": [run.manifest.get("numerics") for run in runs],
                 "dirty": any(run.manifest["source"]["dirty"] for run in runs),
-                "hardware": f"{machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['machine']}",
+                "hardware": machine_line(manifest["hardware"]),
                 "date": max(run.manifest["date"] for run in runs),
             },
             "records": {"rows": lines.count(b"\n"), "sha256": hashlib.sha256(lines).hexdigest()},
