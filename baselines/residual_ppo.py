@@ -41,9 +41,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import scaffold_bench
-from scaffold_bench.evaluation.plan_following import PlanFollowing
-from scaffold_bench.evaluation.records import manifest, package_versions, write_atomically
-from scaffold_bench.evaluation.zoo import ActorPolicy, save_actor
+from scaffold_bench.policies.actor import ActorPolicy, save_actor
+from scaffold_bench.policies.plan_following import PlanFollowing
+from scaffold_bench.records.folder import manifest, package_versions, write_atomically
 from scaffold_bench.scaffolds import resolve_provider
 from scaffold_bench.scaffolds.variants import files_of
 from scaffold_bench.types import EPISODE_STEPS, WRIST_DIM

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.leaderboard import About, Submission, prepare, validate
-from scaffold_bench.leaderboard.site import build
+from scaffold_bench.leaderboard.build import build
+from scaffold_bench.submissions import About, Submission, prepare, validate
 from scaffold_bench.types import EpisodeRecord
 
 KEPT = Path(__file__).parents[1] / "leaderboard" / "submissions" / "reference-full"

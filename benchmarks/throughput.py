@@ -30,7 +30,7 @@ import tyro
 from rich.console import Console
 
 from scaffold_bench.envs.start_states import STATES_PER_SPLIT
-from scaffold_bench.evaluation.records import manifest
+from scaffold_bench.records.folder import manifest
 from scaffold_bench.registration import get_task, task_names
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,6 +18,7 @@ from scaffold_bench.version import __version__
 
 if TYPE_CHECKING:
     from scaffold_bench.evaluation import Policy, Results, evaluate
+    from scaffold_bench.plan import InvalidScaffoldError, Scaffold, ScaffoldRequest, Waypoints
     from scaffold_bench.registration import register_task, task_names, task_spec
     from scaffold_bench.scaffolds import (
         OracleProvider,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         save_scaffolds,
         scaffold_from_waypoints,
     )
-    from scaffold_bench.types import InvalidScaffoldError, Scaffold, ScaffoldRequest, StartState, TaskSpec, Waypoints
+    from scaffold_bench.spec import StartState, TaskSpec
 
 _PUBLIC = {
     "evaluate": "evaluation",

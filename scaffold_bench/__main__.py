@@ -1,5 +1,5 @@
 """``python -m scaffold_bench`` is ``scaffold-bench``."""
 
-from scaffold_bench.cli import main
+from scaffold_bench.cli.main import main
 
 main()

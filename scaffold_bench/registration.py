@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from scaffold_bench.plan import ScaffoldProvider
+from scaffold_bench.spec import EPISODE_STEPS, TaskSpec
 from scaffold_bench.tasks import BUILTIN_TASKS
-from scaffold_bench.types import EPISODE_STEPS, ScaffoldProvider, TaskSpec
 
 if TYPE_CHECKING:
-    from scaffold_bench.envs.batched_env import BatchedScaffoldEnv
+    from scaffold_bench.envs.env import NumpyScaffoldEnv
     from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
-    from scaffold_bench.envs.scaffold_env import NumpyScaffoldEnv
     from scaffold_bench.envs.start_states import StartStates
+    from scaffold_bench.envs.vector_env import BatchedScaffoldEnv
     from scaffold_bench.tasks.base import Task
 
 SPLITS = ("train", "eval", "fresh")
@@ -120,9 +121,9 @@ def make_env(
         task: id or short name.
         scaffolds: "oracle", the path of a plan file, or a provider object.
         split: "train" or "eval" (frozen start states) or "fresh" (drawn on reset).
-        kwargs: see :class:`scaffold_bench.envs.scaffold_env.ScaffoldEnv`.
+        kwargs: see :class:`scaffold_bench.envs.env.ScaffoldEnv`.
     """
-    from scaffold_bench.envs.scaffold_env import NumpyScaffoldEnv
+    from scaffold_bench.envs.env import NumpyScaffoldEnv
     from scaffold_bench.scaffolds import resolve_provider
 
     made = get_task(task)
@@ -146,7 +147,7 @@ def make_vector_env(
         num_envs: number of environments.
         max_episode_steps: Gymnasium passes the spec's; an episode is as long as its plan, so no other is accepted.
         sim_backend: "physx_cpu", or "physx_cuda" for ManiSkill's GPU simulation.
-        kwargs: see :class:`scaffold_bench.envs.batched_env.BatchedScaffoldEnv`; on a GPU also ManiSkill's.
+        kwargs: see :class:`scaffold_bench.envs.vector_env.BatchedScaffoldEnv`; on a GPU also ManiSkill's.
 
     Raises:
         ValueError: an argument out of range. RuntimeError: no GPU.
@@ -162,12 +163,12 @@ def make_vector_env(
     made = get_task(task)
     provider, states = resolve_provider(scaffolds), start_states(made, split)
     if sim_backend == "physx_cpu":
-        from scaffold_bench.envs.batched_env import BatchedScaffoldEnv
+        from scaffold_bench.envs.vector_env import BatchedScaffoldEnv
 
         return BatchedScaffoldEnv(made, provider, num_envs, states=states, split=split, **kwargs)
+    from scaffold_bench.envs.env import ScaffoldEnv
     from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
-    from scaffold_bench.envs.scaffold_env import ScaffoldEnv
-    from scaffold_bench.envs.source import check_vector_arguments, refuse_seeing
+    from scaffold_bench.envs.requests import check_vector_arguments, refuse_seeing
 
     array, autoreset = kwargs.pop("array", "numpy"), kwargs.pop("autoreset", True)
     check_vector_arguments(num_envs, array)

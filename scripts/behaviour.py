@@ -1,7 +1,7 @@
 """Saves what the package computes and prints, so that a change of structure can be held against it.
 
     python scripts/behaviour.py save before.json       # on the old tree
-    python scripts/behaviour.py compare before.json    # on the new one: names what differs, exit code 1 if anything does
+    python scripts/behaviour.py compare before.json    # on the new one: names what differs
 
 What is saved: hashes of the plan files and start states that ship with the package, of fresh oracle plans, of the
 records of three policies on two states of every task, the fingerprint of the machine's bits, the help texts, and the
@@ -95,7 +95,7 @@ def texts() -> Iterator[tuple[str, str]]:
     for script in ("residual_ppo.py", "plan_only.py", "reference.py"):
         call = [sys.executable, str(ROOT / "baselines" / script), "--help"]
         run = subprocess.run(call, capture_output=True, text=True, env=environment, cwd=ROOT, check=True)
-        yield f"texts/{script}", run.stdout
+        yield f"texts/{script}", run.stdout.replace(str(ROOT), "")
 
 
 def pages() -> Iterator[tuple[str, str]]:

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import tyro
 
-from scaffold_bench.leaderboard import Report, markdown, validate
-from scaffold_bench.leaderboard.bundle import VERIFICATION
+from scaffold_bench.submissions import Report, markdown, validate
+from scaffold_bench.submissions.bundle import VERIFICATION
 
 SUBMISSIONS = "leaderboard/submissions"
 MAX_SUBMISSIONS = 20

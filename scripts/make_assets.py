@@ -1,4 +1,4 @@
-"""Draw the benchmark's visual meshes and write them as GLB files into ``scaffold_bench/envs/assets``.
+"""Draw the benchmark's visual meshes and write them as GLB files into ``scaffold_bench/objects/assets``.
 
 Run ``python scripts/make_assets.py`` after changing ``dimensions.py``; ``--check`` writes nothing and exits
 non-zero if a committed file differs from what this script draws. Noise is seeded and coordinates are rounded,
@@ -25,8 +25,8 @@ from PIL import Image, ImageDraw, ImageFont
 from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
-ENVS = Path(__file__).resolve().parents[1] / "scaffold_bench" / "envs"
-ASSETS = ENVS / "assets"
+OBJECTS = Path(__file__).resolve().parents[1] / "scaffold_bench" / "objects"
+ASSETS = OBJECTS / "assets"
 Array = np.ndarray
 Color = tuple[float, float, float]  # sRGB, 0 to 1
 TAU = 2 * np.pi
@@ -34,7 +34,7 @@ TAU = 2 * np.pi
 
 def load_dimensions() -> ModuleType:
     """Load ``dimensions.py`` by its path: importing the package would import the simulators."""
-    spec = importlib.util.spec_from_file_location("scaffold_dimensions", ENVS / "dimensions.py")
+    spec = importlib.util.spec_from_file_location("scaffold_dimensions", OBJECTS / "dimensions.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

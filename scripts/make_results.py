@@ -11,10 +11,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from scaffold_bench.leaderboard import Report, validate
-from scaffold_bench.leaderboard.site.boards import candidates
-from scaffold_bench.leaderboard.submission import Score, Submission, TaskScores
-from scaffold_bench.leaderboard.text import escape
+from scaffold_bench.leaderboard.boards import candidates
+from scaffold_bench.submissions import Report, validate
+from scaffold_bench.submissions.model import Score, Submission, TaskScores
+from scaffold_bench.submissions.text import escape
 
 ROOT = Path(__file__).parents[1]
 BOARD, PAGE, README = ROOT / "leaderboard" / "submissions", ROOT / "docs" / "results.md", ROOT / "README.md"

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from scaffold_bench.leaderboard import schema
+from scaffold_bench.submissions import schema
 
 SCHEMA = Path(__file__).parents[1] / "leaderboard" / "submission.schema.json"
 

@@ -23,7 +23,7 @@ probe_renderer = cache(can_render)
 def pytest_collection_finish() -> None:
     """Leave what is imported to no collector: ManiSkill collects garbage whenever it makes or closes an environment,
     which takes 0.15 s with all modules in sight and nothing without."""
-    import scaffold_bench.envs.scaffold_env  # noqa: F401
+    import scaffold_bench.envs.env  # noqa: F401
 
     gc.collect()
     gc.freeze()

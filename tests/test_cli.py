@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from scaffold_bench import cli, doctor
+from scaffold_bench import doctor
+from scaffold_bench.cli import main as cli
 from scaffold_bench.doctor import Check
 from scaffold_bench.evaluation import read_records
 from scaffold_bench.registration import task_ids, task_names

@@ -82,7 +82,9 @@ def test_the_wheel_holds_states_assets_and_the_type_marker(wheel_files: set[str]
     assert "scaffold_bench/py.typed" in wheel_files
     assert "scaffold_bench/states/manifest.json" in wheel_files
     assert sum(name.startswith("scaffold_bench/states/") and name.endswith(".npz") for name in wheel_files) == 16
-    assert sum(name.startswith("scaffold_bench/envs/assets/") and name.endswith(".glb") for name in wheel_files) == 13
+    assert (
+        sum(name.startswith("scaffold_bench/objects/assets/") and name.endswith(".glb") for name in wheel_files) == 13
+    )
     assert not any(name.startswith("tests/") or "/test_" in name for name in wheel_files)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel_files)
 

@@ -1,6 +1,8 @@
 """From plan and action to joint targets: pure functions on tensors."""
 
-from scaffold_bench.control.compose import (
+from scaffold_bench.control.geometry import wrist_rotation
+from scaffold_bench.control.interpolation import interpolate
+from scaffold_bench.control.residual import (
     RESIDUAL_LIMITS,
     SMOOTHING,
     JointLimits,
@@ -9,8 +11,6 @@ from scaffold_bench.control.compose import (
     normalize,
     smooth,
 )
-from scaffold_bench.control.interpolation import interpolate
-from scaffold_bench.control.kinematics import wrist_rotation
 
 __all__ = [
     "RESIDUAL_LIMITS",

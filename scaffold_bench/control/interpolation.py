@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scaffold_bench.types import EPISODE_STEPS, FloatArray
+from scaffold_bench.spec import EPISODE_STEPS, FloatArray
 
 
 def interpolate(waypoints: FloatArray, times: FloatArray | None = None, steps: int = EPISODE_STEPS) -> FloatArray:

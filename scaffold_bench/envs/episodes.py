@@ -15,18 +15,8 @@ import torch
 
 from scaffold_bench.control import JointLimits, denormalize, joint_targets, normalize, smooth
 from scaffold_bench.envs import mdp
-from scaffold_bench.types import (
-    EPISODE_STEPS,
-    MAX_KEYPOINT_REACH,
-    MAX_START_GAP,
-    MAX_START_TURN,
-    WORLD,
-    WRIST_DIM,
-    InvalidScaffoldError,
-    Scaffold,
-    SceneState,
-    TaskSpec,
-)
+from scaffold_bench.plan import MAX_KEYPOINT_REACH, MAX_START_GAP, MAX_START_TURN, InvalidScaffoldError, Scaffold
+from scaffold_bench.spec import EPISODE_STEPS, WORLD, WRIST_DIM, SceneState, TaskSpec
 
 
 @dataclass(frozen=True)

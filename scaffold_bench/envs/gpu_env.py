@@ -14,10 +14,10 @@ import torch
 from gymnasium.vector import AutoresetMode
 from mani_skill.vector.wrappers.gymnasium import ManiSkillVectorEnv
 
-from scaffold_bench.envs.scaffold_env import ScaffoldEnv
-from scaffold_bench.envs.source import VECTOR_RESET_OPTIONS, EpisodeSource, check_reset_mask, check_vector_arguments
+from scaffold_bench.envs.env import ScaffoldEnv
+from scaffold_bench.envs.requests import VECTOR_RESET_OPTIONS, EpisodeSource, check_reset_mask, check_vector_arguments
 from scaffold_bench.envs.start_states import StartStates
-from scaffold_bench.types import Scaffold
+from scaffold_bench.plan import Scaffold
 
 
 class GpuScaffoldEnv(ManiSkillVectorEnv):  # type: ignore[misc]  # mani_skill is untyped

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from scaffold_bench.types import FINGERTIPS, WRIST_DIM
+from scaffold_bench.spec import FINGERTIPS, WRIST_DIM
 
 HAND_DOF = 22
 DEFAULT_FRAME_OFFSETS = (1, 5, 10, 20, 40)

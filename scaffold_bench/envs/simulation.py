@@ -17,7 +17,7 @@ from mani_skill.utils.structs.types import DefaultMaterialsConfig, GPUMemoryConf
 from sapien import physx
 
 from scaffold_bench.envs.episodes import SimulationReading
-from scaffold_bench.types import FINGERTIPS, StartState, TaskSpec
+from scaffold_bench.spec import FINGERTIPS, StartState, TaskSpec
 
 SIM_HZ, CONTROL_HZ = 120, 60  # paper, Table 2
 SUBSTEPS = SIM_HZ // CONTROL_HZ

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.types import FloatArray, StartState
+from scaffold_bench.spec import FloatArray, StartState
 
 FOLDER = Path(__file__).parent.parent / "states"
 SPLITS = ("train", "eval")

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.evaluation.policies import Policy
 from scaffold_bench.evaluation.rollout import run_episode
-from scaffold_bench.types import CONTROL_DT, EpisodeRecord, FloatArray, Scaffold, TaskSpec
+from scaffold_bench.plan import Scaffold
+from scaffold_bench.policies.base import Policy
+from scaffold_bench.records.episode import EpisodeRecord
+from scaffold_bench.spec import CONTROL_DT, FloatArray, TaskSpec
 
 VIDEO_FPS = 30
 VIDEO_SIZE = 512

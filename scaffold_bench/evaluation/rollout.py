@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.evaluation.policies import Episode, Policy
 from scaffold_bench.metrics import NEVER
-from scaffold_bench.types import EPISODE_STEPS, EpisodeRecord, FloatArray, Scaffold, TaskSpec
+from scaffold_bench.plan import Scaffold
+from scaffold_bench.policies.base import Episode, Policy
+from scaffold_bench.records.episode import EpisodeRecord
+from scaffold_bench.spec import EPISODE_STEPS, FloatArray, TaskSpec
 
 CONTACT_FORCE = 0.05
 """Newtons above which a fingertip counts as touching (ours)."""

@@ -21,17 +21,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scaffold_bench.evaluation import records as files
-from scaffold_bench.evaluation.numerics import numerics
-from scaffold_bench.evaluation.policies import Policy, environment_of, make_policy, policy_name, policy_source
+from scaffold_bench.evaluation.fingerprint import numerics
 from scaffold_bench.evaluation.protocol import preset as named_preset
-from scaffold_bench.evaluation.records import EvaluationError
 from scaffold_bench.evaluation.rollout import run_episodes
 from scaffold_bench.metrics import summarize
+from scaffold_bench.plan import ScaffoldProvider
+from scaffold_bench.policies.base import Policy
+from scaffold_bench.policies.names import environment_of, make_policy, policy_name, policy_source
+from scaffold_bench.records import folder as files
+from scaffold_bench.records.episode import EpisodeRecord, record_line
+from scaffold_bench.records.folder import EvaluationError
+from scaffold_bench.records.run import read_records
 from scaffold_bench.registration import get_task, make_vector_env, start_states, task_names
 from scaffold_bench.scaffolds import resolve_provider
 from scaffold_bench.scaffolds.variants import files_of
-from scaffold_bench.types import EpisodeRecord, ScaffoldProvider
 
 BACKEND = "physx_cpu"
 NUM_ENVS = 32
@@ -165,7 +168,7 @@ def evaluate(
             records = sorted([*done, *_written(fresh, folder, done)], key=lambda record: order[record.key])
             summary = summarize(records)
             if folder is not None:
-                lines = "".join(files.record_line(record) for record in records)
+                lines = "".join(record_line(record) for record in records)
                 files.write_atomically(folder / files.RECORDS, lines)
                 files.write_atomically(folder / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
     except OSError as error:
@@ -206,7 +209,7 @@ def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
             raise EvaluationError(f"{existing} is damaged; choose another --out or delete the folder") from None
         files.check_same_run(old, manifest, folder)
         path = folder / files.RECORDS
-        return files.read_records(path) if path.exists() else []
+        return read_records(path) if path.exists() else []
     if any(folder.iterdir()):
         raise EvaluationError(f"{folder} is not empty and holds no evaluation; choose another --out")
     files.write_atomically(existing, json.dumps(manifest, indent=2) + "\n")

@@ -17,20 +17,22 @@ from pathlib import Path
 
 import numpy as np
 
-from scaffold_bench.evaluation.numerics import numerics
-from scaffold_bench.evaluation.policies import POLICIES, Policy, environment_of, make_policy, policy_source
-from scaffold_bench.evaluation.records import hardware, package_versions
+from scaffold_bench.evaluation.fingerprint import numerics
 from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Job, Stage, plans_hash
-from scaffold_bench.evaluation.zoo import ActorPolicy, stored_policy
-from scaffold_bench.leaderboard import CURRENT, Report, Submission, SubmissionError, Verification, validate
-from scaffold_bench.leaderboard.bundle import open_bundle
-from scaffold_bench.leaderboard.planners import can_be_made_again, without_folders
-from scaffold_bench.leaderboard.prepare import machine_line, version_words
-from scaffold_bench.leaderboard.rows import row_line
-from scaffold_bench.leaderboard.verification import MAX_DIFFERENCES, Difference, write_verification
+from scaffold_bench.policies.actor import ActorPolicy, stored_policy
+from scaffold_bench.policies.base import Policy
+from scaffold_bench.policies.names import environment_of, make_policy, policy_source
+from scaffold_bench.policies.scripted import POLICIES
+from scaffold_bench.records.episode import EpisodeRecord
+from scaffold_bench.records.folder import hardware, package_versions
 from scaffold_bench.scaffolds import resolve_provider
 from scaffold_bench.scaffolds.variants import files_of
-from scaffold_bench.types import EpisodeRecord
+from scaffold_bench.submissions import CURRENT, Report, Submission, SubmissionError, Verification, validate
+from scaffold_bench.submissions.bundle import open_bundle
+from scaffold_bench.submissions.planners import can_be_made_again, without_folders
+from scaffold_bench.submissions.prepare import machine_line, version_words
+from scaffold_bench.submissions.rows import row_line
+from scaffold_bench.submissions.verification import MAX_DIFFERENCES, Difference, write_verification
 
 SAMPLE = 50
 

@@ -1,12 +1,23 @@
-"""Submissions: made from finished evaluations, checked against their own records, never taken on trust."""
+"""The leaderboard's pages. Names of :mod:`scaffold_bench.submissions` can be imported from here too, as before."""
 
-from scaffold_bench.leaderboard.prepare import About, prepare
-from scaffold_bench.leaderboard.report import markdown
-from scaffold_bench.leaderboard.submission import TRACKS, Submission, SubmissionError, parse_submission, schema
-from scaffold_bench.leaderboard.suite import CURRENT, SUITES, Suite
-from scaffold_bench.leaderboard.text import escape
-from scaffold_bench.leaderboard.validate import Report, validate
-from scaffold_bench.leaderboard.verification import BADGES, Verification
+from scaffold_bench.submissions import (
+    BADGES,
+    CURRENT,
+    SUITES,
+    TRACKS,
+    About,
+    Report,
+    Submission,
+    SubmissionError,
+    Suite,
+    Verification,
+    escape,
+    markdown,
+    parse_submission,
+    prepare,
+    schema,
+    validate,
+)
 
 __all__ = [
     "BADGES",

@@ -1,14 +1,14 @@
 """Records to arrays to intervals. NumPy only; no simulator."""
 
 from scaffold_bench.metrics.attribution import NEVER, Attribution, Facts, attribute, count_causes, flows
-from scaffold_bench.metrics.comparison import Profile, performance_profile, places, probability_of_improvement
-from scaffold_bench.metrics.statistics import (
+from scaffold_bench.metrics.bootstrap import (
     Interval,
     cluster_bootstrap,
     hierarchical_bootstrap,
     hierarchical_interval,
     interquartile_mean,
 )
+from scaffold_bench.metrics.comparison import Profile, performance_profile, places, probability_of_improvement
 from scaffold_bench.metrics.summary import TaskSummary, outcomes, summarize, summarize_runs
 
 __all__ = [

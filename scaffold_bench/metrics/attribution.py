@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scaffold_bench.types import EpisodeRecord
+from scaffold_bench.records.episode import EpisodeRecord
 
 NEVER = -1
 """The step of something that did not happen."""

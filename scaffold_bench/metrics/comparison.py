@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaffold_bench.metrics.statistics import BLOCK, BOOTSTRAP_SAMPLES, CONFIDENCE, Interval, percentile_interval
-from scaffold_bench.types import FloatArray
+from scaffold_bench.metrics.bootstrap import BLOCK, BOOTSTRAP_SAMPLES, CONFIDENCE, Interval, percentile_interval
+from scaffold_bench.spec import FloatArray
 
 Scores = Mapping[str, FloatArray]
 """Scores (R, S) of a method, by task."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scaffold_bench.metrics.attribution import attribute, count_causes
-from scaffold_bench.metrics.statistics import (
+from scaffold_bench.metrics.bootstrap import (
     BOOTSTRAP_SAMPLES,
     Interval,
     cluster_bootstrap,
@@ -19,7 +19,8 @@ from scaffold_bench.metrics.statistics import (
     interquartile_means,
     percentile_interval,
 )
-from scaffold_bench.types import EpisodeRecord, FloatArray
+from scaffold_bench.records.episode import EpisodeRecord
+from scaffold_bench.spec import FloatArray
 
 
 @dataclass(frozen=True)

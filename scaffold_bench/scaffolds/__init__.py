@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from scaffold_bench.scaffolds.from_waypoints import failed_scaffold, scaffold_from_waypoints
 from scaffold_bench.scaffolds.names import register_provider, resolve_provider
-from scaffold_bench.scaffolds.oracle import OracleProvider, failed_scaffold, scaffold_from_waypoints
+from scaffold_bench.scaffolds.oracle import OracleProvider
 from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets
 from scaffold_bench.scaffolds.storage import ScaffoldEntry, ScaffoldFile, load_scaffolds, save_scaffolds
 from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaffold_bench.types import WORLD, CameraView, FloatArray
+from scaffold_bench.plan import CameraView
+from scaffold_bench.spec import WORLD, FloatArray
 
 SNAP_PIXELS = 40
 """A pixel that shows none of the tracked bodies is moved to the nearest one that does, at most this far (of 800)."""

@@ -19,10 +19,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from scaffold_bench.plan import PLAN_WAYPOINTS, ScaffoldProvider
 from scaffold_bench.scaffolds.oracle import OracleProvider
 from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets, plan_file
 from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider
-from scaffold_bench.types import PLAN_WAYPOINTS, ScaffoldProvider
 
 ENTRY_POINTS = "scaffold_bench.providers"
 BUILTIN = ("oracle", "vlm", "recorded", "mix", "noise")

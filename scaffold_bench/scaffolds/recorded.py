@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from scaffold_bench.plan import InvalidScaffoldError, Scaffold, ScaffoldRequest
 from scaffold_bench.scaffolds.storage import ScaffoldFile, load_scaffolds
 from scaffold_bench.scaffolds.variants import request_rng
-from scaffold_bench.types import InvalidScaffoldError, Scaffold, ScaffoldRequest
 
 KEPT = Path(__file__).resolve().parents[1] / "plans"
 """Plan sets that ship with the package: ``<name>.npz``."""

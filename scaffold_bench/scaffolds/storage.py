@@ -18,16 +18,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scaffold_bench.scaffolds.oracle import frames_of, scaffold_from_waypoints
-from scaffold_bench.types import (
-    EPISODE_STEPS,
-    SCAFFOLD_VERSION,
-    WRIST_DIM,
-    FloatArray,
-    InvalidScaffoldError,
-    Scaffold,
-    Waypoints,
-)
+from scaffold_bench.plan import SCAFFOLD_VERSION, InvalidScaffoldError, Scaffold, Waypoints
+from scaffold_bench.scaffolds.from_waypoints import frames_of, scaffold_from_waypoints
+from scaffold_bench.spec import EPISODE_STEPS, WRIST_DIM, FloatArray
 
 MAX_FILE_BYTES = 512 * 2**20
 """Uncompressed size above which a plan file is refused."""

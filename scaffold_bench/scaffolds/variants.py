@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.scaffolds.oracle import failed_scaffold, scaffold_from_waypoints
-from scaffold_bench.types import (
-    InvalidScaffoldError,
-    Scaffold,
-    ScaffoldProvider,
-    ScaffoldRequest,
-    Waypoints,
-)
+from scaffold_bench.plan import InvalidScaffoldError, Scaffold, ScaffoldProvider, ScaffoldRequest, Waypoints
+from scaffold_bench.scaffolds.from_waypoints import failed_scaffold, scaffold_from_waypoints
 
 SETTLED = 1.0 / 19.0
 """Share of an episode after which a correction of the hand's path is complete: the first of twenty waypoints."""

@@ -12,25 +12,17 @@ import numpy as np
 import torch
 
 from scaffold_bench.control import RESIDUAL_LIMITS, interpolate, wrist_rotation
-from scaffold_bench.types import (
-    EPISODE_STEPS,
-    PLAN_WAYPOINTS,
-    FloatArray,
-    Measures,
-    Memory,
-    Scaffold,
-    SceneState,
-    StartState,
-    TaskSpec,
-    Waypoints,
+from scaffold_bench.plan import PLAN_WAYPOINTS, Scaffold, Waypoints
+from scaffold_bench.spec import EPISODE_STEPS, FloatArray, Measures, Memory, SceneState, StartState, TaskSpec
+from scaffold_bench.tasks.counter import (  # noqa: F401  # tasks from outside import them from here
+    COUNTER_HEIGHT,
+    COUNTER_X,
+    COUNTER_Y,
+    SINK_X,
+    SINK_Y,
+    over_counter,
 )
 
-COUNTER_HEIGHT = 0.845
-"""Top of mani_skill's kitchen counter, metres (measured)."""
-COUNTER_X, COUNTER_Y = (-0.135, 0.47), (-1.52, 1.57)
-"""Where the counter bears an object at any y and x, metres (measured by ray casts; the model is slightly turned)."""
-SINK_X, SINK_Y = (0.02, 0.235), (0.10, 0.55)
-"""The sink's opening with its sloping far wall, metres (measured by ray casts and by standing bottles there)."""
 OBJECT_XY_NOISE = 0.1
 """Objects start at their default plus U(0, this) in x and in y, metres (authors' code)."""
 OBJECT_YAW_NOISE = 0.2
@@ -212,14 +204,6 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Distance (n,) between points (n, 3), in a fixed order of summation."""
     x, y, z = (a - b).unbind(-1)
     return torch.sqrt(x * x + y * y + z * z)
-
-
-def over_counter(position: torch.Tensor) -> torch.Tensor:
-    """Whether points (n, 3) are over the counter's top and not over the sink (n,); says nothing about height."""
-    x, y, _ = position.unbind(-1)
-    on_top = (x > COUNTER_X[0]) & (x < COUNTER_X[1]) & (y > COUNTER_Y[0]) & (y < COUNTER_Y[1])
-    in_sink = (x > SINK_X[0]) & (x < SINK_X[1]) & (y > SINK_Y[0]) & (y < SINK_Y[1])
-    return on_top & ~in_sink
 
 
 def touching(state: SceneState, body: str, threshold: float = 0.05) -> torch.Tensor:

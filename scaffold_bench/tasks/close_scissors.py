@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from scaffold_bench.envs.dimensions import SCISSORS
-from scaffold_bench.envs.objects import build_scissors
+from scaffold_bench.objects.dimensions import SCISSORS
+from scaffold_bench.objects.shapes import build_scissors
+from scaffold_bench.spec import Camera, TaskSpec
 from scaffold_bench.tasks.base import PALM_DOWN
-from scaffold_bench.tasks.tools import CloseTool, Squeeze
-from scaffold_bench.types import Camera, TaskSpec
+from scaffold_bench.tasks.closing_tool import CloseTool, Squeeze
 
 ABOVE = (0.090, 0.029, -0.016)
 """The middle between the grips in the hand frame before the squeeze, metres (grasping study)."""

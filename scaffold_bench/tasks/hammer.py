@@ -12,20 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaffold_bench.envs.dimensions import HAMMER
-from scaffold_bench.envs.objects import build_hammer
-from scaffold_bench.tasks.base import (
-    COUNTER_HEIGHT,
-    PALM_DOWN,
-    BuiltTask,
-    Task,
-    path,
-    place,
-    pose,
-    wrist_at,
-    yaw_of,
-)
-from scaffold_bench.types import Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
+from scaffold_bench.objects.dimensions import HAMMER
+from scaffold_bench.objects.shapes import build_hammer
+from scaffold_bench.plan import Waypoints
+from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
+from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Task, path, place, pose, wrist_at, yaw_of
+from scaffold_bench.tasks.counter import COUNTER_HEIGHT
 
 SWINGS_NEEDED = 3  # paper, Appendix D
 SWING_HEIGHT = 0.05  # metres up and then down (paper, Appendix D)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaffold_bench.envs.dimensions import APPLE, BOARD
-from scaffold_bench.envs.objects import build_apple, build_board
-from scaffold_bench.tasks.base import COUNTER_HEIGHT, PALM_DOWN, BuiltTask, Task, distance, path, pose, wrist_at
-from scaffold_bench.types import Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
+from scaffold_bench.objects.dimensions import APPLE, BOARD
+from scaffold_bench.objects.shapes import build_apple, build_board
+from scaffold_bench.plan import Waypoints
+from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
+from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Task, distance, path, pose, wrist_at
+from scaffold_bench.tasks.counter import COUNTER_HEIGHT
 
 GOAL_ABOVE_BOARD = 0.07  # metres above the board's centre (authors' code; the paper says "on top of")
 GOAL_RADIUS = 0.10  # metres (authors' code)

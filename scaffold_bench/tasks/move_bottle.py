@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaffold_bench.envs.dimensions import BOTTLE
-from scaffold_bench.envs.objects import build_bottle
-from scaffold_bench.tasks.base import COUNTER_HEIGHT, SINK_Y, BuiltTask, Task, over_counter, path, pose, wrist_at
-from scaffold_bench.types import WORLD, Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
+from scaffold_bench.objects.dimensions import BOTTLE
+from scaffold_bench.objects.shapes import build_bottle
+from scaffold_bench.plan import Waypoints
+from scaffold_bench.spec import WORLD, Camera, Measures, Memory, SceneState, StartState, TaskSpec
+from scaffold_bench.tasks.base import BuiltTask, Task, path, pose, wrist_at
+from scaffold_bench.tasks.counter import COUNTER_HEIGHT, SINK_Y, over_counter
 
 FAR_SINK_EDGE_Y = SINK_Y[1]  # metres; a bottle put down nearer than this slides into the sink
 TARGET = (0.20, 0.72, COUNTER_HEIGHT)  # the target point, on the counter across the sink (ours)

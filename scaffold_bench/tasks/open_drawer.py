@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaffold_bench.envs.dimensions import CABINET
-from scaffold_bench.envs.objects import build_cabinet, drawer_origin
+from scaffold_bench.objects.dimensions import CABINET
+from scaffold_bench.objects.shapes import build_cabinet, drawer_origin
+from scaffold_bench.plan import Waypoints
+from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
 from scaffold_bench.tasks.base import BuiltTask, Task, path, place, pose, wrist_at, yaw_of
-from scaffold_bench.types import Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
 
 OPENING_NEEDED = 0.20  # metres (paper, Appendix D)
 

@@ -12,19 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaffold_bench.envs.dimensions import FRIDGE
-from scaffold_bench.envs.objects import build_fridge
+from scaffold_bench.objects.dimensions import FRIDGE
+from scaffold_bench.objects.shapes import build_fridge
+from scaffold_bench.plan import PLAN_WAYPOINTS, Waypoints
+from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
 from scaffold_bench.tasks.base import BuiltTask, Task, path, place, pose, wrist_at, yaw_of
-from scaffold_bench.types import (
-    PLAN_WAYPOINTS,
-    Camera,
-    Measures,
-    Memory,
-    SceneState,
-    StartState,
-    TaskSpec,
-    Waypoints,
-)
 
 ANGLE_NEEDED = math.radians(60.0)  # paper, Appendix D
 

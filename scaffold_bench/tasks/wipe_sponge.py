@@ -11,20 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaffold_bench.envs.dimensions import SPONGE
-from scaffold_bench.envs.objects import build_sponge
-from scaffold_bench.tasks.base import (
-    COUNTER_HEIGHT,
-    PALM_DOWN,
-    BuiltTask,
-    Task,
-    over_counter,
-    path,
-    pose,
-    wrist_at,
-    yaw_of,
-)
-from scaffold_bench.types import Camera, Measures, Memory, SceneState, StartState, TaskSpec, Waypoints
+from scaffold_bench.objects.dimensions import SPONGE
+from scaffold_bench.objects.shapes import build_sponge
+from scaffold_bench.plan import Waypoints
+from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
+from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Task, path, pose, wrist_at, yaw_of
+from scaffold_bench.tasks.counter import COUNTER_HEIGHT, over_counter
 
 TRAVEL_NEEDED = 0.30  # metres (paper, Appendix D)
 LYING_TOLERANCE = 0.012  # metres the centre may be off its resting height (authors' code: -1.2 to +2.8 cm)

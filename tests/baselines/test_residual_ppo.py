@@ -17,8 +17,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from scaffold_bench.evaluation import evaluate as evaluate_policy
-from scaffold_bench.evaluation.plan_following import PlanFollowing
-from scaffold_bench.evaluation.zoo import ActorPolicy, about, load_actor, save_actor
+from scaffold_bench.policies.actor import ActorPolicy, about, load_actor, save_actor
+from scaffold_bench.policies.plan_following import PlanFollowing
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "baselines"))  # so that the processes it spawns find it too
 ppo: Any = importlib.import_module("residual_ppo")

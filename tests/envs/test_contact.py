@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import sapien
 
-from scaffold_bench.envs import dimensions
-from scaffold_bench.envs.batched_env import make_world
 from scaffold_bench.envs.simulation import CONTROL_HZ, CpuSimulation, CpuWorld
+from scaffold_bench.envs.vector_env import make_world
+from scaffold_bench.objects import dimensions
 from scaffold_bench.registration import get_task
 
 COUNTER = 0.845  # metres

@@ -10,9 +10,9 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
+from scaffold_bench.envs.env import ScaffoldEnv
 from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
-from scaffold_bench.envs.scaffold_env import ScaffoldEnv
-from scaffold_bench.envs.source import options_of_each
+from scaffold_bench.envs.requests import options_of_each
 from scaffold_bench.registration import get_task, start_states
 from scaffold_bench.scaffolds import resolve_provider
 from scaffold_bench.types import EPISODE_STEPS

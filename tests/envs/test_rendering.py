@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from scaffold_bench import cli
+from scaffold_bench.cli import main as cli
 from scaffold_bench.evaluation.media import VIDEO_FPS, write_video
 from scaffold_bench.registration import task_ids
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from scaffold_bench.evaluation import evaluate
-from scaffold_bench.evaluation.policies import Episode, ReferencePolicy
 from scaffold_bench.metrics import attribute
+from scaffold_bench.policies.base import Episode
+from scaffold_bench.policies.scripted import ReferencePolicy
 from scaffold_bench.scaffolds import OracleProvider, scaffold_from_waypoints
 from scaffold_bench.types import Scaffold
 

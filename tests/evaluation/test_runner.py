@@ -18,10 +18,12 @@ from rich.console import Console
 
 from scaffold_bench import OracleProvider, evaluate, save_scaffolds
 from scaffold_bench.evaluation import EvaluationError, Results, read_records, runner
-from scaffold_bench.evaluation.policies import Episode, RandomPolicy, ReferencePolicy
-from scaffold_bench.evaluation.records import RecordWriter, record_line, sole_writer
 from scaffold_bench.evaluation.rollout import CONTACT_FORCE, EpisodeTally, run_episode
 from scaffold_bench.metrics import summarize
+from scaffold_bench.policies.base import Episode
+from scaffold_bench.policies.scripted import RandomPolicy, ReferencePolicy
+from scaffold_bench.records.episode import record_line
+from scaffold_bench.records.folder import RecordWriter, sole_writer
 from scaffold_bench.registration import get_task, make_env, start_states, task_spec
 from scaffold_bench.scaffolds import ScaffoldEntry, scaffold_from_waypoints
 from scaffold_bench.types import EPISODE_STEPS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,23 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import BaseModel
-
-sys.path.insert(0, str(Path(__file__).parent))
 from synthetic import TASKS, edited, make_submission
 
-from scaffold_bench.leaderboard.site import build, charts, pages
-from scaffold_bench.leaderboard.site.boards import (
-    Entry,
-    Refused,
-    boards_of,
-    on_other_plans,
-    read_submissions,
-    slug_of,
-)
-from scaffold_bench.leaderboard.site.html import VOID, Markup, link, prose, render, tag
-from scaffold_bench.leaderboard.site.markdown import markdown
-from scaffold_bench.leaderboard.submission import Score
+from scaffold_bench.leaderboard import charts, pages
+from scaffold_bench.leaderboard.boards import Entry, Refused, boards_of, on_other_plans, read_submissions, slug_of
+from scaffold_bench.leaderboard.build import build
+from scaffold_bench.leaderboard.html import VOID, Markup, link, prose, render, tag
+from scaffold_bench.leaderboard.markdown import markdown
 from scaffold_bench.metrics import Interval, Profile
+from scaffold_bench.submissions.model import Score
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAX_SITE = 15_000_000

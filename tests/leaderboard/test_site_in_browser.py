@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from synthetic import make_submission, make_trace
 
-from scaffold_bench.leaderboard.site import build
+from scaffold_bench.leaderboard.build import build
 
 pytestmark = pytest.mark.browser
 DOCS = Path(__file__).parents[2] / "docs"

@@ -12,7 +12,7 @@ from scaffold_bench.metrics import (
     places,
     probability_of_improvement,
 )
-from scaffold_bench.metrics.statistics import interquartile_means, percentile_interval
+from scaffold_bench.metrics.bootstrap import interquartile_means, percentile_interval
 
 RLIABLE = json.loads(Path(__file__).with_name("rliable.json").read_text(encoding="utf-8"))
 """Made by make_rliable_fixture.py with rliable 1.2.0."""

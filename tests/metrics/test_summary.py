@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaffold_bench.evaluation.records import parse_record, record_line
 from scaffold_bench.metrics import outcomes, summarize, summarize_runs
+from scaffold_bench.records.episode import parse_record, record_line
 from scaffold_bench.types import EpisodeRecord
 
 

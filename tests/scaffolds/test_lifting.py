@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from scaffold_bench.evaluation.planning import requests
+from scaffold_bench.plan_sets.make import requests
 from scaffold_bench.registration import get_task, make_env, task_names
 from scaffold_bench.scaffolds.lifting import LiftingError, lift, project, unproject
 from scaffold_bench.types import CameraView

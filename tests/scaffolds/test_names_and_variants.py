@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scaffold_bench.evaluation.planning import requests
+from scaffold_bench.plan_sets.make import requests
 from scaffold_bench.registration import task_names
 from scaffold_bench.scaffolds import (
     MixedProvider,

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from scaffold_bench.scaffolds.vlm.model import MAX_ANSWER_CHARACTERS
-from scaffold_bench.types import FloatArray
+from scaffold_bench.spec import FloatArray
 
 HAND = "hand"
 POINT_RANGE = 1000

@@ -12,9 +12,10 @@ from string import Template
 
 import numpy as np
 
+from scaffold_bench.plan import CameraView, ScaffoldRequest
 from scaffold_bench.scaffolds.lifting import project
 from scaffold_bench.scaffolds.vlm.answers import HAND
-from scaffold_bench.types import CONTROL_DT, EPISODE_STEPS, CameraView, FloatArray, ScaffoldRequest
+from scaffold_bench.spec import CONTROL_DT, EPISODE_STEPS, FloatArray
 
 PROMPTS = Path(__file__).parent / "prompts"
 DIGITS = 3  # millimetres

@@ -13,21 +13,14 @@ import numpy as np
 from PIL import Image
 
 from scaffold_bench.control import wrist_rotation
+from scaffold_bench.plan import PLAN_WAYPOINTS, CameraView, InvalidScaffoldError, Scaffold, ScaffoldRequest, Waypoints
+from scaffold_bench.scaffolds.from_waypoints import check_waypoints, failed_scaffold, scaffold_from_waypoints
 from scaffold_bench.scaffolds.lifting import LiftingError, lift
-from scaffold_bench.scaffolds.oracle import check_waypoints, failed_scaffold, scaffold_from_waypoints
 from scaffold_bench.scaffolds.vlm import prompting
 from scaffold_bench.scaffolds.vlm.answers import AnswerError, read_keypoints, read_trajectory
 from scaffold_bench.scaffolds.vlm.model import PRICES, Account, Budget, GeminiModel, Query, VlmError, VlmModel
 from scaffold_bench.scaffolds.vlm.prompting import Example
-from scaffold_bench.types import (
-    PLAN_WAYPOINTS,
-    CameraView,
-    FloatArray,
-    InvalidScaffoldError,
-    Scaffold,
-    ScaffoldRequest,
-    Waypoints,
-)
+from scaffold_bench.spec import FloatArray
 
 Read = TypeVar("Read")
 SIMULATED = "simulated-vlm"

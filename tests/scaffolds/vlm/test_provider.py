@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scaffold_bench.control import wrist_rotation
-from scaffold_bench.evaluation.planning import requests
+from scaffold_bench.plan_sets.make import requests
 from scaffold_bench.scaffolds.vlm import prompting
 from scaffold_bench.scaffolds.vlm.examples import load_examples, save_examples
 from scaffold_bench.scaffolds.vlm.model import Answer, Budget, GeminiModel, Query, Recording, VlmError

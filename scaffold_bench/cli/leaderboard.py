@@ -1,0 +1,88 @@
+"""``scaffold-bench leaderboard build | trace``."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+app = tyro.extras.SubcommandApp()
+console = Console()
+CACHE = Path.home() / ".cache" / "scaffold-bench"
+"""The builder's own; a folder in the checkout could come with somebody's submission."""
+
+
+@app.command
+def build(
+    out: Path = Path("site"),
+    submissions: Path = Path("leaderboard/submissions"),
+    docs: Path = Path("docs"),
+    traces: Path = Path("leaderboard/traces"),
+    videos: Path = Path("leaderboard/videos"),
+    workers: int = os.cpu_count() or 1,
+    cache: Path | None = CACHE,
+) -> None:
+    """Make the leaderboard's pages; they work from a file and on any static host.
+
+    Args:
+        out: the folder to make; an earlier site there is replaced.
+        submissions: folder with the submissions.
+        docs: the documentation, for pictures of tasks and the page on submitting.
+        traces: recorded episodes for the replays.
+        videos: folder with <submission>/<task>.mp4.
+        workers: number of processes that check the submissions.
+        cache: folder that remembers what was found about submissions by their bytes; None checks all anew.
+    """
+    from scaffold_bench.leaderboard.build import build as make
+
+    began = time.perf_counter()
+    made = make(submissions, out, docs, traces, videos, workers, cache)
+    console.print(
+        f"{made.ranked} submissions ranked, {made.refused} refused; {made.pages} pages, {made.bytes / 1e6:.1f} MB in "
+        f"{time.perf_counter() - began:.1f} s: {out}/index.html",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command
+def trace(
+    out: tyro.conf.Positional[Path],
+    task: str,
+    policy: str = "reference",
+    state: int = 0,
+    trial: int = 0,
+    scaffolds: str = "oracle",
+    method: str = "",
+) -> None:
+    """Record an evaluation episode for the site's replays.
+
+    Args:
+        out: the JSON file to write, in leaderboard/traces for the site.
+        task: short name or id.
+        policy: as in evaluate.
+        state: start state. trial: which trial of it.
+        scaffolds: oracle, or the path of a plan file.
+        method: folder of the submission that it belongs to, for a link.
+    """
+    from scaffold_bench.evaluation import make_policy
+    from scaffold_bench.evaluation.replay import record_trace, write_trace
+    from scaffold_bench.registration import make_env
+
+    env = make_env(task, scaffolds=scaffolds, split="eval", tracking_threshold=None)
+    try:
+        made = record_trace(env, make_policy(policy), policy, state, trial, method)
+    finally:
+        env.close()
+    write_trace(out, made)
+    console.print(
+        f"{'solved' if made.success else 'not solved'}, {len(made.frames)} frames, "
+        f"{out.stat().st_size / 1e3:.0f} kB: {out}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,194 @@
+"""Writes the site: the same submissions give the same bytes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from scaffold_bench.leaderboard import pages
+from scaffold_bench.leaderboard.boards import (
+    Board,
+    Entry,
+    Refused,
+    all_tasks,
+    boards_of,
+    on_other_plans,
+    read_submissions,
+    slug_of,
+)
+from scaffold_bench.leaderboard.html import Markup
+from scaffold_bench.leaderboard.markdown import markdown
+from scaffold_bench.submissions.model import SubmissionError
+from scaffold_bench.submissions.text import plain
+from scaffold_bench.submissions.trace import read_trace
+
+MARK = ".scaffold-bench-site"
+"""A file that says that a folder is ours to replace."""
+PICTURE_LIMIT = 2**19
+"""Bytes of a task's picture."""
+VIDEO_LIMIT = 2**20
+"""Bytes of a video."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made: ranked and refused submissions, pages, and bytes in all."""
+
+    ranked: int
+    refused: int
+    pages: int
+    bytes: int
+
+
+def build(
+    submissions: str | Path,
+    out: str | Path,
+    docs: str | Path | None = None,
+    traces: str | Path | None = None,
+    videos: str | Path | None = None,
+    workers: int = 1,
+    cache: str | Path | None = None,
+) -> Built:
+    """Make the site.
+
+    Args:
+        submissions: folder with a folder or archive for each submission.
+        out: where the site goes; what an earlier build left there is replaced.
+        docs: folder with the documentation, for pictures of the tasks and the page on submitting.
+        traces: folder with recorded episodes for the replays.
+        videos: folder with ``<submission>/<task>.mp4``.
+        workers: number of processes that check the submissions; the site does not depend on it.
+        cache: folder that remembers what was found about submissions; the site does not depend on it either.
+
+    Raises:
+        ValueError: there are no submissions' folder, or ``out`` is a folder of something else.
+    """
+    target = Path(out)
+    _check_target(target)
+    entries, refused = read_submissions(Path(submissions), workers, None if cache is None else Path(cache))
+    boards = boards_of(entries)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".site-") as folder:
+        made = Path(folder) / "site"
+        made.mkdir()
+        _write(made, "index.html", pages.index(boards, refused))
+        shown = _write_replays(made, entries, None if traces is None else Path(traces))
+        for board in boards:
+            rivals = board.improvements()
+            for entry in board.entries:
+                text = pages.method(
+                    entry,
+                    board,
+                    replays=shown.get(entry.slug, {}),
+                    videos=_copy_videos(made, entry, None if videos is None else Path(videos)),
+                    rivals=rivals[entry.slug],
+                    same=on_other_plans(entry, entries),
+                )
+                _write(made, f"methods/{entry.slug}.html", text)
+        _write_tasks(made, boards, None if docs is None else Path(docs))
+        _write(made, "submit.html", pages.submit(_how_to_submit(None if docs is None else Path(docs))))
+        with as_file(files(__package__).joinpath("static")) as static:
+            shutil.copytree(static, made / "static")
+        _write(made, MARK, "")
+        if target.exists():
+            shutil.rmtree(target)
+        made.replace(target)
+    written = [path for path in target.rglob("*") if path.is_file()]
+    return Built(
+        ranked=len(entries),
+        refused=len(refused),
+        pages=sum(path.suffix == ".html" for path in written),
+        bytes=sum(path.stat().st_size for path in written),
+    )
+
+
+def _how_to_submit(docs: Path | None) -> Markup | None:
+    """The documentation's page on submitting, if there is one."""
+    path = None if docs is None else docs / "submit.md"
+    return markdown(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else None
+
+
+def _check_target(target: Path) -> None:
+    """Never replace what is not ours.
+
+    Raises:
+        ValueError: it exists and is no site.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise ValueError(f"{target} is no folder; choose another one for the site")
+    if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
+        raise ValueError(f"{target} holds other files, which a build would delete; choose another folder for the site")
+
+
+def _write(root: Path, name: str, text: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_replays(root: Path, entries: Sequence[Entry], folder: Path | None) -> dict[str, dict[str, str]]:
+    """The replays' pages; returns the addresses that each method's page links to, by slug and title."""
+    slugs = {entry.folder: entry.slug for entry in entries}
+    listed: dict[str, str] = {}
+    of_method: dict[str, dict[str, str]] = {}
+    refused = []
+    taken: set[str] = set()
+    for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else []:
+        try:
+            trace = read_trace(path)
+        except SubmissionError as error:
+            refused.append(Refused(plain(path.name), error.problems))
+            continue
+        name = slug_of(path.stem, taken)
+        taken.add(name)
+        slug = slugs.get(trace.method)
+        method = None if slug is None else f"../methods/{slug}.html"
+        _write(root, f"replays/{name}.html", pages.replay(trace, method))
+        title = pages.replay_title(trace)
+        listed[title if title not in listed else f"{title} ({name})"] = f"./replays/{name}.html"
+        if slug is not None:
+            of_method.setdefault(slug, {})[title] = f"../replays/{name}.html"
+    _write(root, "replays.html", pages.replays(listed, refused))
+    return of_method
+
+
+def _copy_videos(root: Path, entry: Entry, folder: Path | None) -> dict[str, str]:
+    """Put a method's videos beside its page; returns their addresses by task."""
+    addresses = {}
+    for task in entry.submission.protocol.tasks:
+        video = None if folder is None else folder / entry.folder / f"{task}.mp4"
+        if video is not None and video.is_file() and not video.is_symlink() and video.stat().st_size <= VIDEO_LIMIT:
+            name = f"{entry.slug}-{task}.mp4"
+            (root / "videos").mkdir(exist_ok=True)
+            shutil.copyfile(video, root / "videos" / name)
+            addresses[task] = f"../videos/{name}"
+    return addresses
+
+
+def _about(docs: Path | None, name: str) -> Markup | None:
+    """What the documentation says about a task, from its first sentence to its keypoints."""
+    path = None if docs is None else docs / "tasks" / f"{name}.md"
+    if path is None or not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8").partition("## Observation")[0]
+    paragraphs = [part for part in text.split("\n\n") if not part.startswith(("<!--", "# ", "![", "Evaluation state"))]
+    return markdown("\n\n".join(paragraphs))
+
+
+def _write_tasks(root: Path, boards: Sequence[Board], docs: Path | None) -> None:
+    """The tasks' pages, with their pictures."""
+    ids = all_tasks()
+    (root / "tasks").mkdir()
+    pictured = []
+    for name in ids:
+        picture = None if docs is None else docs / "tasks" / f"{name}.jpg"
+        if picture is not None and picture.is_file() and picture.stat().st_size <= PICTURE_LIMIT:
+            shutil.copyfile(picture, root / "tasks" / f"{name}.jpg")
+            pictured.append(name)
+    for name, env_id in ids.items():
+        _write(root, f"tasks/{name}.html", pages.task(name, env_id, boards, _about(docs, name), name in pictured))
+    _write(root, "tasks.html", pages.tasks(ids, pictured))

@@ -1,0 +1,80 @@
+"""Remembers what was found about submissions, so that a build checks only what is new.
+
+What is kept goes by the bytes of the submission and of the code that checked it: a changed digit in either is checked
+again. Only valid submissions are kept. The cache is as trustworthy as the folder it lies in, so that must be the
+builder's own, and never one that comes with the submissions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from scaffold_bench.submissions.bundle import open_bundle
+from scaffold_bench.submissions.model import SubmissionError
+from scaffold_bench.submissions.verification import verification_path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CHUNK = 2**20
+
+
+@functools.cache
+def _code() -> bytes:
+    """Hash of the code that reads submissions, and of what it is run with."""
+    digest = hashlib.sha256(f"{sys.version} {np.__version__} {pydantic.VERSION}".encode())
+    for part in ("leaderboard", "metrics"):
+        for file in sorted((PACKAGE / part).rglob("*.py")):
+            digest.update(file.read_bytes())
+    digest.update((PACKAGE / "types.py").read_bytes())
+    return digest.digest()
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder with one JSON file for each submission."""
+
+    folder: Path
+
+    def key(self, path: Path) -> str | None:
+        """The hash of a submission; None for one that cannot be opened, which is refused quickly anyway."""
+        digest = hashlib.sha256(_code())
+        try:
+            with open_bundle(path) as bundle:
+                for name, size in sorted(bundle.sizes.items()):
+                    digest.update(f"{name}\n{size}\n".encode())
+                    with bundle.open(name) as stream:
+                        while chunk := stream.read(CHUNK):
+                            digest.update(chunk)
+            beside = verification_path(path)
+            if path.is_file() and beside.is_file() and not beside.is_symlink():
+                with beside.open("rb") as file:
+                    digest.update(b"beside\n" + file.read(CHUNK))
+        except (SubmissionError, OSError):
+            return None
+        return digest.hexdigest()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What was kept, if it is there and whole."""
+        try:
+            kept: dict[str, Any] = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return kept
+
+    def put(self, key: str, what: dict[str, Any]) -> None:
+        """Keep something, whole or not at all; without room for it everything works as before."""
+        partial = self.folder / f"{key}.{os.getpid()}.part"
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(what, allow_nan=False), encoding="utf-8")
+            os.replace(partial, self.folder / f"{key}.json")

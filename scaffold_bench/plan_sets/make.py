@@ -1,0 +1,175 @@
+"""Makes plans for many start states; a set that was begun is gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scaffold_bench.envs.episodes import check_plan
+from scaffold_bench.envs.requests import EpisodeSource
+from scaffold_bench.plan import Scaffold, ScaffoldProvider, ScaffoldRequest
+from scaffold_bench.registration import get_task, start_states
+from scaffold_bench.scaffolds import (
+    ScaffoldEntry,
+    failed_scaffold,
+    load_scaffolds,
+    resolve_provider,
+    save_scaffolds,
+)
+
+SAVE_EVERY = 50
+"""New plans after which an unfinished set is written, so that little is lost when it is interrupted."""
+
+
+class _Asker:
+    """Takes the place of a planner to be told what it would be asked."""
+
+    def __init__(self, privileged: bool, sees: bool) -> None:
+        self.privileged, self.sees = privileged, sees
+        self.request: Any = None
+
+    def plan(self, request: ScaffoldRequest) -> Scaffold:
+        """Remember the request."""
+        self.request = request
+        return failed_scaffold(request, "nobody was asked")
+
+
+def requests(
+    task: str, split: str, states: Iterable[int], privileged: bool = False, sees: bool = False
+) -> Iterator[tuple[int, Any]]:
+    """What a planner is asked for frozen start states; with a picture of each if it sees.
+
+    Args:
+        task: id or short name. split: "train" or "eval". states: indices.
+
+    Raises:
+        RuntimeError: pictures are wanted and nothing can render. ValueError: a state that does not exist.
+    """
+    made, asker = get_task(task), _Asker(privileged, sees)
+    frozen = start_states(made, split)
+    if frozen is None:
+        raise ValueError(f"plans are made for frozen states, so split must be train or eval, got {split!r}")
+    if sees:
+        from scaffold_bench.registration import make_env
+
+        env = make_env(task, scaffolds=asker, split=split)
+        try:
+            for state in states:
+                env.reset(seed=0, options={"state": state})
+                yield state, asker.request
+        finally:
+            env.close()
+        return
+    source = EpisodeSource(made, asker, frozen, split)
+    for state in states:
+        yield state, source.request(frozen[state], state)
+
+
+def make_plans(
+    provider: str | Path | ScaffoldProvider,
+    tasks: Sequence[str],
+    split: str,
+    count: int,
+    out: Path,
+    workers: int = 8,
+    retry_failed: bool = False,
+    on_plan: Callable[[str, int, Scaffold], None] | None = None,
+) -> list[ScaffoldEntry]:
+    """Make plans for the first ``count`` frozen states of every task; what the file holds already is kept.
+
+    The planner's name becomes part of every plan's provenance (``planner``).
+
+    Args:
+        provider: a planner's name or object. tasks: ids or short names. out: the plan file.
+        workers: plans of a seeing planner under way at once (it waits for answers; pictures are taken one by one).
+        retry_failed: make the invalid ones among the plans asked for again; the old one stays until then.
+        on_plan: told task, state and plan of each as it is there.
+
+    Returns:
+        All plans of the file.
+
+    Raises:
+        InvalidScaffoldError: a planner returned a plan that does not fit its task, or ``out`` is no plan file.
+        ValueError: ``out`` holds another planner's plans. RuntimeError: the planner cannot work here, e.g. has no key.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    planner = resolve_provider(provider)
+    label = str(provider) if isinstance(provider, str | Path) else type(provider).__name__
+    names = [get_task(name).spec.name for name in tasks]
+    entries = _kept_plans(out, label)
+    places = {(e.scaffold.task, e.split, e.state): place for place, e in enumerate(entries)}
+
+    def is_missing(name: str, state: int) -> bool:
+        place = places.get((name, split, state))
+        return place is None or (retry_failed and not entries[place].scaffold.valid)
+
+    missing = {name: [state for state in range(count) if is_missing(name, state)] for name in names}
+    if any(missing.values()) and callable(check := getattr(planner, "check", None)):
+        check()
+    fresh = 0
+    try:
+        for name, state, plan in _planned(planner, missing, split, workers):
+            check_plan(plan, get_task(name).spec)
+            entry = ScaffoldEntry(replace(plan, provenance={**plan.provenance, "planner": label}), split, state)
+            if (place := places.get((name, split, state))) is None:
+                entries.append(entry)
+            else:
+                entries[place] = entry
+            if on_plan is not None:
+                on_plan(name, state, plan)
+            fresh += 1
+            if fresh % SAVE_EVERY == 0 and getattr(planner, "sees", False):
+                save_scaffolds(out, entries)
+    finally:
+        order = {name: position for position, name in enumerate(names)}
+        entries.sort(key=lambda e: (order.get(e.scaffold.task, len(order)), e.scaffold.task, e.split, e.state or 0))
+        if fresh:
+            save_scaffolds(out, entries)
+    return entries
+
+
+def _kept_plans(path: Path, planner: str) -> list[ScaffoldEntry]:
+    """The plans a file holds already.
+
+    Raises:
+        ValueError: another planner made them.
+    """
+    entries = load_scaffolds(path).with_states() if path.is_file() else []
+    others = {str(entry.scaffold.provenance.get("planner", planner)) for entry in entries} - {planner}
+    if others:
+        raise ValueError(f"{path} holds plans of {', '.join(sorted(others))}, not of {planner}; choose another --out")
+    return entries
+
+
+def _planned(
+    planner: ScaffoldProvider, missing: Mapping[str, Sequence[int]], split: str, workers: int
+) -> Iterator[tuple[str, int, Scaffold]]:
+    """Plans as they are made; those of a planner that waits for answers side by side."""
+    sees = bool(getattr(planner, "sees", False))
+    pool = ThreadPoolExecutor(workers if sees else 1)
+    running: dict[Future[Scaffold], tuple[str, int]] = {}
+    try:
+        for name, states in missing.items():
+            if not states:
+                continue
+            for state, request in requests(name, split, states, planner.privileged, sees):
+                if not sees:
+                    yield name, state, planner.plan(request)
+                    continue
+                running[pool.submit(planner.plan, request)] = (name, state)
+                while len(running) >= 2 * workers:
+                    yield from _finished(running)
+        while running:
+            yield from _finished(running)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait for answers
+
+
+def _finished(running: dict[Future[Scaffold], tuple[str, int]]) -> Iterator[tuple[str, int, Scaffold]]:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        yield (*running.pop(future), future.result())

@@ -1,0 +1,136 @@
+"""Plans that succeeded become examples, and with them plans are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaffold_bench.plan import Scaffold
+from scaffold_bench.plan_sets.make import make_plans, requests
+from scaffold_bench.records.episode import EpisodeRecord
+from scaffold_bench.scaffolds import (
+    ScaffoldEntry,
+)
+from scaffold_bench.scaffolds.vlm.examples import BEST, load_examples, save_examples
+from scaffold_bench.scaffolds.vlm.prompting import Example
+from scaffold_bench.scaffolds.vlm.provider import example_of
+
+
+# ------------------------------------------------------------------------------------------------------- examples
+def best_examples(
+    entries: Sequence[ScaffoldEntry], records: Sequence[EpisodeRecord], count: int = BEST
+) -> dict[str, list[tuple[Example, int, float]]]:
+    """The plans that succeeded best on training states, for each task.
+
+    Args:
+        entries: the plans that were followed. records: what came of it; only the split "train" counts.
+
+    Returns:
+        For each task up to ``count`` (example, state, share of episodes that succeeded), the best first; plans that
+        never succeeded are left out.
+
+    Raises:
+        ValueError: the records are not of these plans, or not of training states.
+    """
+    plans = {(entry.scaffold.task, entry.state): entry.scaffold for entry in entries if entry.split == "train"}
+    outcomes: dict[tuple[str, int], list[EpisodeRecord]] = {}
+    for record in records:
+        if record.split != "train":
+            raise ValueError("examples come from training states; evaluate with --split train")
+        plan = plans.get((record.task, record.state))
+        if plan is None or plan.sha256[:16] != record.plan:
+            raise ValueError(f"the record of {record.task}, state {record.state} is not of a plan in the plan file")
+        outcomes.setdefault((record.task, record.state), []).append(record)
+
+    def quality(key: tuple[str, int]) -> tuple[float, float]:
+        of_plan = outcomes[key]
+        return (
+            float(np.mean([record.success_once for record in of_plan])),
+            -float(np.mean([record.tracking_error_mean for record in of_plan])),
+        )
+
+    chosen: dict[str, list[tuple[Example, int, float]]] = {}
+    for task, state in sorted(outcomes, key=quality, reverse=True):
+        success = quality((task, state))[0]
+        of_task = chosen.setdefault(task, [])
+        if success > 0 and len(of_task) < count:
+            _, request = next(requests(task, "train", [state]))
+            plan = plans[task, state]
+            waypoints = len(plan.waypoints.wrist) if plan.waypoints is not None else 20
+            of_task.append((replace(example_of(plan, request, waypoints), state=state), state, success))
+    return chosen
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of refinement: the plans, and the success they led to on training states, by task."""
+
+    plans: Path
+    examples: Path
+    success: dict[str, float]
+    valid: dict[str, float]
+
+
+def refine(
+    provider: str,
+    policy: Any,
+    tasks: Sequence[str],
+    count: int,
+    rounds: int,
+    out: Path,
+    shots: int = 3,
+    num_envs: int = 32,
+    on_plan: Callable[[str, int, Scaffold], None] | None = None,
+) -> list[Round]:
+    """Make plans, follow them, show the best with the next questions, and again (paper, 3.2 and 4.1).
+
+    Args:
+        provider: name of a planner that takes ``shots`` and ``examples``. policy: who follows the plans.
+        count: training states per task. rounds: of showing examples; the first, without, comes before them.
+
+    Returns:
+        The rounds, the first one without examples; fewer if a round had no success to show. Their files are
+        ``out/round-<i>``.
+    """
+    from scaffold_bench.evaluation.runner import evaluate
+
+    if not 0 <= rounds <= 3:
+        raise ValueError(f"rounds must be 0 to 3 (paper: up to three), got {rounds}")
+    results: list[Round] = []
+    for number in range(rounds + 1):
+        if results and not load_examples(results[-1].examples):
+            break  # nothing succeeded: there is nothing to show
+        folder = out / f"round-{number}"
+        name = provider
+        if results:
+            glue = "&" if "?" in provider else "?"
+            name = f"{provider}{glue}shots={shots}&examples={results[-1].examples}"
+        plans = folder / "plans.npz"
+        entries = make_plans(name, tasks, "train", count, plans, on_plan=on_plan)
+        run = evaluate(
+            policy,
+            list(tasks),
+            states=count,
+            trials=1,
+            split="train",
+            scaffolds=plans,
+            out=folder / "run",
+            num_envs=num_envs,
+        )
+        chosen = best_examples(entries, run.records)
+        examples = folder / "examples.json"
+        save_examples(examples, chosen, {"provider": name, "policy": str(policy), "plans": plans.name})
+        success = {
+            task: float(np.mean([record.success_once for record in run.records if record.task == task]))
+            for task in dict.fromkeys(record.task for record in run.records)
+        }
+        valid = {
+            task: float(np.mean([entry.scaffold.valid for entry in entries if entry.scaffold.task == task]))
+            for task in success
+        }
+        results.append(Round(plans, examples, success, valid))
+    return results

@@ -1,0 +1,261 @@
+"""``records.jsonl.gz``: one line for every task, training seed, state and trial, in that order.
+
+A row is an episode record with ``seed_index`` (which run) and ``training_seed``. There is one way to write a row, and
+rows written in another way are refused; so equal records have equal bytes, and nothing hides in a second meaning.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from scaffold_bench.records.episode import EpisodeRecord
+from scaffold_bench.spec import EPISODE_STEPS, FINGERTIPS
+from scaffold_bench.submissions.model import RECORDS, Protocol, SubmissionError
+from scaffold_bench.submissions.suite import trial_seed
+from scaffold_bench.submissions.text import plain
+
+MAX_LINE = 2**13
+"""Bytes of a row; today's have about 600."""
+MAX_UNPACKED = 2**28
+MAX_MEASURES = 32
+MAX_TOLD = 20
+"""Problems of one kind that are listed."""
+CHUNK = 2**16
+ROUNDING = 1e-9
+"""A mean of equal numbers may be larger than the largest by its last bits."""
+FAILURES = ("", "plan", "tracking", "task")
+_JSON = {"Mapping[str, float]": "dict", "None": "NoneType"}
+"""How annotations are called when JSON holds them."""
+SEED_FIELDS = {"seed_index": "int", "training_seed": "int | None"}
+FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
+REQUIRED = {field.name for field in fields(EpisodeRecord) if field.default is MISSING} | set(SEED_FIELDS)
+"""A field that a later release adds has a default, so that older records stay readable."""
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"has {name}, which is no number")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_encoder = json.JSONEncoder(sort_keys=True, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An episode of one training seed."""
+
+    record: EpisodeRecord
+    seed_index: int
+
+
+def row_line(record: EpisodeRecord, seed_index: int, training_seed: int | None) -> str:
+    """The line of a record, with its line break.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    known = {name: value for name, value in asdict(record).items() if name in REQUIRED or value is not None}
+    return _encoder.encode({**known, "seed_index": seed_index, "training_seed": training_seed}) + "\n"
+
+
+def parse_row(line: str) -> tuple[Row, int | None]:
+    """A row and its training seed.
+
+    Raises:
+        ValueError: it is no row, or not written as :func:`row_line` writes it.
+    """
+    try:
+        data = _decoder.decode(line)
+        if not isinstance(data, dict) or not REQUIRED <= data.keys() <= FIELDS.keys() | SEED_FIELDS.keys():
+            raise ValueError("has not the fields of a row")
+        if _encoder.encode(data) != line or None in map(data.get, data.keys() - REQUIRED):
+            raise ValueError("is not written as 'submit prepare' writes it")
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    for values, row in ((data, True), (data["measures"], False)):
+        if (wrong := _misfit(tuple(values), tuple(map(type, values.values())), row)) is not None:
+            raise ValueError(f"has a {wrong} that is not as in a row")
+    seed_index, training_seed = data.pop("seed_index"), data.pop("training_seed")
+    return Row(EpisodeRecord(**data), seed_index), training_seed
+
+
+@lru_cache(maxsize=64)
+def _misfit(names: tuple[str, ...], types: tuple[type, ...], row: bool) -> str | None:
+    """The name of a row's field, or of a measure, whose value is of the wrong type; None if all are right.
+
+    All rows of a task are alike, so this is worked out once for each.
+    """
+    if not row and len(names) > MAX_MEASURES:
+        return f"set of {len(names)} measures"
+    for name, found in zip(names, types, strict=True):
+        kinds = (FIELDS | SEED_FIELDS)[name] if row else "float"
+        if found.__name__ not in [_JSON.get(kind, kind) for kind in kinds.split(" | ")]:
+            return name
+        if not row and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", name):
+            return "measure"
+    return None
+
+
+def read_lines(packed: BinaryIO, digest: Any) -> Iterator[str]:
+    """The lines of a gzip stream without their breaks; a bomb is left before it goes off.
+
+    Args:
+        packed: the stream. digest: a hash, updated with the unpacked bytes.
+
+    Raises:
+        SubmissionError: a line or the whole is too long, or the stream is damaged.
+    """
+    rest, total = b"", 0
+    try:
+        with gzip.GzipFile(fileobj=packed) as unpacked:
+            while chunk := unpacked.read(CHUNK):
+                digest.update(chunk)
+                total += len(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line.decode("ascii")
+                if len(rest) > MAX_LINE or total > MAX_UNPACKED:
+                    raise SubmissionError(f"{RECORDS} unpacks to more than records need; make it with 'submit prepare'")
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
+        raise SubmissionError(f"{RECORDS} is damaged ({plain(error)}); make it with 'submit prepare'") from None
+    if rest:
+        raise SubmissionError(f"{RECORDS} ends within a row; make it with 'submit prepare'")
+
+
+class Rows:
+    """The rows of a submission, with everything that is wrong with them.
+
+    Attributes:
+        runs: the records of each training seed, in the order they came.
+        problems: what is wrong, in sentences.
+        sha256: of the unpacked file; None if it was not read to its end.
+        plans_sha256: of all plans, see :func:`plans_hash`.
+    """
+
+    def __init__(self, packed: BinaryIO, protocol: Protocol, env_ids: Mapping[str, str]) -> None:
+        self.runs: list[list[EpisodeRecord]] = [[] for _ in protocol.training_seeds]
+        self.problems: list[str] = []
+        self.sha256: str | None = None
+        self._protocol, self._env_ids = protocol, env_ids
+        self._tasks = {task: place for place, task in enumerate(protocol.tasks)}
+        places: list[int] = []
+        digest = hashlib.sha256()
+        for number, line in enumerate(read_lines(packed, digest), start=1):
+            if number > 2 * protocol.rows or len(self.problems) >= MAX_TOLD:
+                self.problems.append(f"{RECORDS} is not read beyond row {number - 1}; correct what is told first")
+                break
+            try:
+                places.append(self._take(*parse_row(line)))
+            except ValueError as error:
+                self.problems.append(f"{RECORDS}, row {number}, {plain(error, 160)}")
+        else:
+            self.sha256 = digest.hexdigest()
+        if not self.problems:
+            self._check_coverage(np.array(places, dtype=np.int64))
+        if not self.problems and len({record.lost_step is None for run in self.runs for record in run}) > 1:
+            self.problems.append(
+                f"{RECORDS}: some rows say when tracking was lost, others do not; evaluate all with one release"
+            )
+        self.plans_sha256 = plans_hash(record for run in self.runs for record in run)
+
+    def _take(self, row: Row, training_seed: int | None) -> int:
+        """Keep a row; returns its place among all that there must be.
+
+        Raises:
+            ValueError: it does not belong to the protocol, or contradicts itself.
+        """
+        record, protocol = row.record, self._protocol
+        seeds = protocol.training_seeds
+        if not 0 <= row.seed_index < len(seeds) or seeds[row.seed_index] != training_seed:
+            raise ValueError(f"has training seed {training_seed} as number {row.seed_index}, unlike the protocol")
+        task = self._tasks.get(record.task)
+        if task is None or record.split != protocol.split or record.env_id != self._env_ids[record.task]:
+            raise ValueError(f"is of {record.task}, {record.env_id}, {record.split}, which the protocol has not")
+        if not (0 <= record.state < protocol.states and 0 <= record.trial < protocol.trials):
+            raise ValueError(f"has state {record.state}, trial {record.trial}, which the protocol has not")
+        if record.seed != _seed(record.task, record.state, record.trial):
+            raise ValueError(f"has the seed {record.seed}, which is not that of its state and trial")
+        if (wrong := contradiction(record)) is not None:
+            raise ValueError(wrong)
+        self.runs[row.seed_index].append(record)
+        return ((task * len(seeds) + row.seed_index) * protocol.states + record.state) * protocol.trials + record.trial
+
+    def _check_coverage(self, places: np.ndarray) -> None:
+        """Every episode once and in order."""
+        counts = np.bincount(places, minlength=self._protocol.rows)
+        for told, which in (("is missing", counts == 0), ("is there more than once", counts > 1)):
+            found = np.flatnonzero(which)
+            self.problems += [f"{RECORDS}: {self._episode(int(place))} {told}" for place in found[:MAX_TOLD]]
+            if len(found) > MAX_TOLD:
+                self.problems.append(f"{RECORDS}: so it is with {len(found) - MAX_TOLD} more episodes")
+        if not self.problems and (places[1:] < places[:-1]).any():
+            first = int(np.flatnonzero(places[1:] < places[:-1])[0])
+            self.problems.append(
+                f"{RECORDS}: row {first + 2}, {self._episode(int(places[first + 1]))}, is out of order; rows go by "
+                "task, training seed, state and trial"
+            )
+
+    def _episode(self, place: int) -> str:
+        protocol = self._protocol
+        rest, trial = divmod(place, protocol.trials)
+        rest, state = divmod(rest, protocol.states)
+        task, seed = divmod(rest, len(protocol.training_seeds))
+        return f"{protocol.tasks[task]}, training seed number {seed}, state {state}, trial {trial}"
+
+
+_seed = lru_cache(maxsize=20_000)(trial_seed)
+
+
+def contradiction(record: EpisodeRecord) -> str | None:
+    """What a record says against itself, or None."""
+    solved, error = record.success_once, record.tracking_error_mean
+    if record.length != EPISODE_STEPS:
+        return f"has length {record.length}; an evaluated episode has {EPISODE_STEPS} steps"
+    if (1 <= record.first_success <= record.length) != solved or (not solved and record.first_success != -1):
+        return f"has first_success {record.first_success}, unlike its success_once"
+    if record.success_at_end and not solved:
+        return "has success at the end, but never"
+    if record.failure not in FAILURES or (record.failure == "") != solved:
+        return f'has failure "{record.failure}", unlike its success_once'
+    tracked = record.tracked_fraction
+    if not 0 <= tracked <= 1 or (
+        record.failure in ("tracking", "task") and (tracked == 1) != (record.failure == "task")
+    ):
+        return f"has tracked_fraction {tracked}, unlike its failure"
+    if not 0 <= error <= record.tracking_error_max * (1 + ROUNDING) or not 0 <= record.tips_in_contact <= len(
+        FINGERTIPS
+    ):
+        return "has a tracking error or a number of tips that cannot be"
+    steps = (record.lost_step, record.contact_step, record.leave_step)
+    if any(step is not None and step != -1 and not 0 <= step <= EPISODE_STEPS for step in steps):
+        return "has a step that no episode has"
+    if record.lost_step is not None and (record.lost_step == -1) != (tracked == 1):
+        return f"has lost_step {record.lost_step}, unlike its tracked_fraction"
+    if len({step is None for step in steps}) > 1:
+        return "says only in part when tracking was lost"
+    if record.keypoint_error is None and record.lost_step is not None and record.failure not in ("", "plan"):
+        return "does not say how far its keypoints are off"
+    if record.keypoint_error is not None and record.keypoint_error < 0:
+        return "has a keypoint error that cannot be"
+    if record.grip_force < 0 or not re.fullmatch(r"[0-9a-f]{16}", record.plan):
+        return "has a grip force or a plan's hash that cannot be"
+    return None
+
+
+def plans_hash(records: Iterable[EpisodeRecord]) -> str:
+    """SHA-256 of which plan was followed in which task, state and trial; the same for all methods on one plan set."""
+    plans = {(record.task, record.state, record.trial, record.plan) for record in records}
+    digest = hashlib.sha256()
+    for plan in sorted(plans):
+        digest.update(" ".join(map(str, plan)).encode() + b"\n")
+    return digest.hexdigest()

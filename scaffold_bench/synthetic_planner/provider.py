@@ -1,0 +1,63 @@
+"""The planner ``simulated-vlm``: the real client and the real questions, asked of the stand-in on this machine."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+from scaffold_bench.plan import PLAN_WAYPOINTS
+from scaffold_bench.scaffolds.vlm.examples import load_examples
+from scaffold_bench.scaffolds.vlm.model import Budget, GeminiModel
+from scaffold_bench.scaffolds.vlm.provider import VlmProvider
+from scaffold_bench.synthetic_planner.faults import ErrorRates
+from scaffold_bench.synthetic_planner.planner import SimulatedPlanner
+from scaffold_bench.synthetic_planner.server import MODEL_VERSION, FakeGemini, client
+
+ANSWER_SECONDS = 600.0
+"""Patience for an answer: the first one of a task waits until the stand-in knows the pictures of its states."""
+SERVICE_FAULTS = {"malformed": 0.03, "truncated": 0.03, "quota": 0.02, "server_error": 0.01, "blocked": 0.01}
+"""What goes wrong on the way, beside the planner's own errors: ours, to have every path walked."""
+
+
+class SimulatedVlm(VlmProvider):
+    """A :class:`VlmProvider` that brings its own server, which runs as long as it is used.
+
+    Args:
+        errors: False for a planner and a service without faults.
+        seed: of the errors and of the drawing of examples.
+        settings: of :class:`VlmProvider`.
+    """
+
+    def __init__(self, errors: bool = True, seed: int = 0, **settings: Any) -> None:
+        planner = SimulatedPlanner(None if errors else ErrorRates.none(), seed=seed, cache=picture_folder())
+        faults = ErrorRates.none(**SERVICE_FAULTS) if errors else ErrorRates.none()
+        self.server = FakeGemini(planner, faults, seed=seed)
+        self.server.__enter__()
+        weakref.finalize(self, self.server.__exit__)
+        model = GeminiModel(concurrency=2, client=client(self.server.url))
+        budget = Budget(attempts=4, seconds=2 * ANSWER_SECONDS, timeout=ANSWER_SECONDS, backoff=0.05)
+        super().__init__(model, name=MODEL_VERSION, budget=budget, seed=seed, label=MODEL_VERSION, **settings)
+
+
+def picture_folder() -> Path:
+    """Where the stand-in keeps what start states look like: XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaffold_bench" / "pictures"
+
+
+def simulated_vlm(
+    waypoints: str = str(PLAN_WAYPOINTS), shots: str = "0", examples: str = "", errors: str = "1", seed: str = "0"
+) -> SimulatedVlm:
+    """What the name ``simulated-vlm?shots=3&examples=FILE&waypoints=N&errors=0&seed=S`` leads to.
+
+    Raises:
+        ValueError: a number that is none, or no file of examples.
+    """
+    return SimulatedVlm(
+        errors=bool(int(errors)),
+        seed=int(seed),
+        waypoints=int(waypoints),
+        shots=int(shots),
+        examples=load_examples(Path(examples)) if examples else None,
+    )
