@@ -13,7 +13,7 @@ from scaffold_bench.metrics import NEVER
 from scaffold_bench.plan import Scaffold
 from scaffold_bench.policies.base import Episode, Policy
 from scaffold_bench.records.episode import EpisodeRecord
-from scaffold_bench.spec import EPISODE_STEPS, FloatArray, TaskSpec
+from scaffold_bench.spec import FloatArray, TaskSpec
 
 CONTACT_FORCE = 0.05
 """Newtons above which a fingertip counts as touching (ours)."""
@@ -113,10 +113,10 @@ def _oracle_keypoints(env: Any, state: int) -> FloatArray:
 
 
 def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[int, int]]) -> list[EpisodeRecord]:
-    """Run evaluation episodes side by side, each to its end (300 steps).
+    """Run evaluation episodes side by side, each to the task's horizon.
 
     Args:
-        env: a ``BatchedScaffoldEnv`` with a frozen split, no tracking termination and no autoreset.
+        env: a ``ScaffoldVectorEnv`` with a frozen split, no tracking termination and no autoreset.
         policies: what acts, an object of its own for each episode.
         episodes: (state, trial) of each episode. Environments that are left over go on with what they did before.
     """
@@ -132,7 +132,7 @@ def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[
     for policy, plan, seed in zip(policies, plans, seeds, strict=True):
         policy.reset(_told(env, plan, seed))
     tally, actions = EpisodeTally(env.task.spec), np.zeros(env.action_space.shape, dtype=np.float32)
-    for _ in range(EPISODE_STEPS):
+    for _ in range(env.task.spec.horizon):
         for row, policy in enumerate(policies):
             actions[row] = policy.act(observation[row])
         observation, reward, *_, infos = env.step(actions)
@@ -150,7 +150,7 @@ def run_episode(
     """Run one evaluation episode in an environment that can take pictures.
 
     Args:
-        env: a ``NumpyScaffoldEnv`` with a frozen split and no tracking termination.
+        env: a ``ScaffoldEnv`` with a frozen split and no tracking termination.
         policy: what acts.
         state, trial: which episode.
         on_step: called with the environment after the reset and after every step.
@@ -162,7 +162,7 @@ def run_episode(
     if on_step is not None:
         on_step(env)
     tally = EpisodeTally(env.task.spec)
-    for _ in range(EPISODE_STEPS):
+    for _ in range(env.task.spec.horizon):
         observation, reward, terminated, truncated, info = env.step(policy.act(observation))
         tally.add(np.array([reward]), {name: np.asarray(value)[None] for name, value in info.items()})
         if on_step is not None:

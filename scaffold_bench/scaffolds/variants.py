@@ -141,6 +141,6 @@ def _origins(keypoints: Scaffold, trajectory: Scaffold) -> dict[str, Any]:
 def _made(request: ScaffoldRequest, waypoints: Waypoints, facts: dict[str, Any]) -> Scaffold:
     """The plan, or an invalid one if noise made it one."""
     try:
-        return scaffold_from_waypoints(request.task, waypoints, facts)
+        return scaffold_from_waypoints(request.task, waypoints, facts, horizon=request.horizon)
     except InvalidScaffoldError as error:
         return failed_scaffold(request, str(error), facts)

@@ -15,7 +15,7 @@ import numpy as np
 from scaffold_bench.plan import CameraView, ScaffoldRequest
 from scaffold_bench.scaffolds.lifting import project
 from scaffold_bench.scaffolds.vlm.answers import HAND
-from scaffold_bench.spec import CONTROL_DT, EPISODE_STEPS, FloatArray
+from scaffold_bench.spec import CONTROL_DT, FloatArray
 
 PROMPTS = Path(__file__).parent / "prompts"
 DIGITS = 3  # millimetres
@@ -99,7 +99,7 @@ def trajectory_prompt(
         places=_places(names, keypoints - origin),
         hand=_numbers(hand - origin),
         count=count,
-        seconds=round(EPISODE_STEPS * CONTROL_DT),
+        seconds=round(request.horizon * CONTROL_DT),
         arrive=max(1, round(ARRIVE * (count - 1))),
         move=max(1, round(MOVE * (count - 1))),
         examples=shown + "\n" if shown else "",

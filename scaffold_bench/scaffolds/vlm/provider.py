@@ -142,7 +142,7 @@ class VlmProvider:
             examples = self._examples_for(request)
             facts["shots"] = len(examples)
             waypoints = self._find_trajectory(request, view, image, keypoints, examples, account, clock)
-            return scaffold_from_waypoints(request.task, waypoints, told())
+            return scaffold_from_waypoints(request.task, waypoints, told(), horizon=request.horizon)
         except (PlanningFailedError, InvalidScaffoldError) as error:
             return failed_scaffold(request, str(error), told())
 
@@ -201,7 +201,7 @@ class VlmProvider:
         def read_and_check(text: str) -> Waypoints:
             waypoints = read(text)
             try:
-                scaffold_from_waypoints(request.task, waypoints, {})
+                scaffold_from_waypoints(request.task, waypoints, {}, horizon=request.horizon)
             except InvalidScaffoldError as error:
                 raise AnswerError(str(error)) from None
             return waypoints
