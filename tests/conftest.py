@@ -1,4 +1,5 @@
-"""What all tests share: one thread for torch, and the rule for tests that need a renderer or a browser."""
+"""What all tests share: one thread for torch, the command line, and the rule for tests that need what not all machines
+have, as a renderer or a browser."""
 
 from __future__ import annotations
 
@@ -6,7 +7,11 @@ import gc
 import importlib.util
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,3 +55,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"CI must be able to {what}: {said}", pytrace=False)
         if not works:
             pytest.skip(f"cannot {what}: {said}")
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Call the command line in an empty folder: exit code, stdout, stderr."""
+    from scaffold_bench.cli import leaderboard, main, plans, submit
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SCAFFOLD_BENCH_DEBUG", raising=False)
+    for module in (main, plans, submit, leaderboard):
+        monkeypatch.setattr(module.console, "width", 200)
+
+    def no_input(*_: Any) -> str:
+        raise AssertionError("the command line asked for input")
+
+    monkeypatch.setattr("builtins.input", no_input)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["scaffold-bench", *arguments])
+        try:
+            main.main()
+            code: Any = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from scaffold_bench import doctor
-from scaffold_bench.cli import main as cli
 from scaffold_bench.doctor import Check
 from scaffold_bench.evaluation import read_records
 from scaffold_bench.registration import task_ids, task_names
@@ -21,34 +20,9 @@ from scaffold_bench.version import __version__
 Answer = tuple[int, str, str]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Answer]:
-    """Call the command line in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SCAFFOLD_BENCH_DEBUG", raising=False)
-    monkeypatch.setattr(cli.console, "width", 200)
-
-    def no_input(*_: Any) -> str:
-        raise AssertionError("the command line asked for input")
-
-    monkeypatch.setattr("builtins.input", no_input)
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["scaffold-bench", *arguments])
-        try:
-            cli.main()
-            code: Any = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
 # ------------------------------------------------------------------------------------------------ doctor and tasks
-def test_doctor_reports_every_check(run: Callable[..., Answer]) -> None:
-    code, out, _ = run("doctor")
+def test_doctor_reports_every_check(command_line: Callable[..., Answer]) -> None:
+    code, out, _ = command_line("doctor")
     assert code == 0
     for name in ("Python", "mani_skill", "sapien", "gymnasium", "torch", "CPU physics", "Mesa", "Vulkan rendering"):
         assert name in out
@@ -59,10 +33,10 @@ def test_doctor_reports_every_check(run: Callable[..., Answer]) -> None:
 
 @pytest.mark.parametrize(("state", "code", "mark"), [("ok", 0, "ok"), ("missing", 0, "--"), ("broken", 1, "BROKEN")])
 def test_doctor_fails_for_what_is_broken_only(
-    run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, state: str, code: int, mark: str
+    command_line: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, state: str, code: int, mark: str
 ) -> None:
     monkeypatch.setattr(doctor, "diagnose", lambda: [Check("sun", "ok", "shines"), Check("moon", state, "new", "wait")])
-    answer, out, _ = run("doctor")
+    answer, out, _ = command_line("doctor")
     assert answer == code
     (line,) = (line for line in out.splitlines() if "moon" in line)
     assert mark in line
@@ -83,8 +57,8 @@ def test_doctor_does_not_print_the_api_key(monkeypatch: pytest.MonkeyPatch) -> N
     assert "very-secret" not in repr(check)
 
 
-def test_tasks_lists_all_eight(run: Callable[..., Answer]) -> None:
-    code, out, _ = run("tasks")
+def test_tasks_lists_all_eight(command_line: Callable[..., Answer]) -> None:
+    code, out, _ = command_line("tasks")
     assert code == 0
     for env_id, name in zip(task_ids(), task_names(), strict=True):
         (line,) = (line for line in out.splitlines() if env_id in line)
@@ -100,8 +74,8 @@ def test_the_module_is_the_command_and_reads_no_input() -> None:
     assert all(env_id in run.stdout for env_id in task_ids())
 
 
-def test_help_names_the_commands(run: Callable[..., Answer]) -> None:
-    code, out, _ = run("--help")
+def test_help_names_the_commands(command_line: Callable[..., Answer]) -> None:
+    code, out, _ = command_line("--help")
     assert code == 0
     for command in ("doctor", "tasks", "evaluate", "view"):
         assert command in out
@@ -114,9 +88,9 @@ def test_a_closed_pipe_is_no_disaster() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ evaluate
-def test_evaluate_writes_three_files_and_prints_the_scores(run: Callable[..., Answer], tmp_path: Path) -> None:
+def test_evaluate_writes_three_files_and_prints_the_scores(command_line: Callable[..., Answer], tmp_path: Path) -> None:
     command = ("evaluate", "--policy", "reference", "--tasks", "hammer, Scaffold-OpenDrawer-v0", "--out", "here/run")
-    code, out, _ = run(*command, "--states", "1", "--trials", "2")
+    code, out, _ = command_line(*command, "--states", "1", "--trials", "2")
     assert code == 0
     folder = tmp_path / "here" / "run"
     assert {path.name for path in folder.iterdir()} == {"records.jsonl", "manifest.json", "summary.json"}
@@ -148,7 +122,7 @@ def test_evaluate_writes_three_files_and_prints_the_scores(run: Callable[..., An
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_answered_in_one_line(
-    run: Callable[..., Answer], tmp_path: Path, arguments: list[str], told: str
+    command_line: Callable[..., Answer], tmp_path: Path, arguments: list[str], told: str
 ) -> None:
     (tmp_path / "taken.txt").write_text("")
     (tmp_path / "full").mkdir()
@@ -156,7 +130,7 @@ def test_a_mistake_is_answered_in_one_line(
     before = sorted(tmp_path.rglob("*"))
     defaults = {"--policy": "plan-only", "--tasks": "hammer", "--states": "1", "--out": "run"}
     defaults[arguments[0]] = arguments[1]
-    code, out, err = run("evaluate", *(word for pair in defaults.items() for word in pair))
+    code, out, err = command_line("evaluate", *(word for pair in defaults.items() for word in pair))
     assert code == 2
     assert out == ""
     assert err.startswith("scaffold-bench: ")
@@ -170,8 +144,10 @@ def test_a_mistake_is_answered_in_one_line(
     [["evaluate", "--preset", "fast"], ["evaluate", "--split", "fresh"], ["evaluate", "--nonsense"], ["fly"], ["view"]],
     ids=" ".join,
 )
-def test_words_the_parser_does_not_know_end_in_exit_code_2(run: Callable[..., Answer], arguments: list[str]) -> None:
-    code, _, err = run(*arguments)
+def test_words_the_parser_does_not_know_end_in_exit_code_2(
+    command_line: Callable[..., Answer], arguments: list[str]
+) -> None:
+    code, _, err = command_line(*arguments)
     assert code == 2
     assert err
     assert "Traceback" not in err
@@ -184,35 +160,39 @@ def test_words_the_parser_does_not_know_end_in_exit_code_2(run: Callable[..., An
         (["view", "hammer", "--scaffolds", "nowhere.npz"], "nowhere.npz"),
     ],
 )
-def test_view_answers_mistakes_in_one_line(run: Callable[..., Answer], arguments: list[str], told: str) -> None:
-    code, _, err = run(*arguments)
+def test_view_answers_mistakes_in_one_line(
+    command_line: Callable[..., Answer], arguments: list[str], told: str
+) -> None:
+    code, _, err = command_line(*arguments)
     assert code == 2
     assert told in err
     assert len(err.splitlines()) == 1
 
 
-def test_debugging_shows_where_it_went_wrong(run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debugging_shows_where_it_went_wrong(
+    command_line: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SCAFFOLD_BENCH_DEBUG", "1")
     with pytest.raises(ValueError, match="there is no task 'hamer'"):
-        run("evaluate", "--tasks", "hamer")
+        command_line("evaluate", "--tasks", "hamer")
 
 
 def test_an_interrupt_is_answered_with_how_to_go_on(
-    run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+    command_line: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("scaffold_bench.evaluation.evaluate", interrupted)
-    code, _, err = run("evaluate")
+    code, _, err = command_line("evaluate")
     assert (code, err) == (130, "interrupted; run the same command again to resume\n")
 
 
 def test_without_a_renderer_there_are_plots_and_a_word_why(
-    run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command_line: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(doctor, "can_render", lambda: (False, "no device"))
-    code, _, err = run(
+    code, _, err = command_line(
         "evaluate", "--policy", "plan-only", "--tasks", "drawer", "--states", "1", "--video", "3", "--out", "run"
     )
     assert code == 0

@@ -307,56 +307,39 @@ def test_something_wrong_leaves_no_badge(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the command line
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Any]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SCAFFOLD_BENCH_DEBUG", raising=False)
-    monkeypatch.setattr(cli_submit.console, "width", 200)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["scaffold-bench", *arguments])
-        try:
-            cli.main()
-            code: Any = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
-
-
-def test_from_a_run_to_a_badge(command: Callable[..., Any], run: Path, tmp_path: Path) -> None:
-    code, out, _ = command("submit", "prepare", str(run), "--out", "mine", "--name", "Mine", "--authors", "A B", "C D")
+def test_from_a_run_to_a_badge(command_line: Callable[..., Any], run: Path, tmp_path: Path) -> None:
+    code, out, _ = command_line(
+        "submit", "prepare", str(run), "--out", "mine", "--name", "Mine", "--authors", "A B", "C D"
+    )
     assert (code, "made mine and checked it" in out) == (0, True)
-    code, out, _ = command("submit", "validate", "mine", "--report", "reports/mine.md")
+    code, out, _ = command_line("submit", "validate", "mine", "--report", "reports/mine.md")
     assert (code, "valid: mean success once 100.0 [100.0, 100.0] %, badge recomputed" in out) == (0, True)
     assert (tmp_path / "reports" / "mine.md").read_text().startswith("# <code>mine</code>: valid")
-    code, out, _ = command("submit", "verify", "mine", "--sample", "4")
+    code, out, _ = command_line("submit", "verify", "mine", "--sample", "4")
     assert (code, "4 of 4 episodes have the same bits, 4 the same outcome (seed " in out) == (0, True)
-    assert "badge re-run" in command("submit", "validate", "mine")[1]
+    assert "badge re-run" in command_line("submit", "validate", "mine")[1]
     submission = validate(tmp_path / "mine").submission
     assert submission is not None
     assert submission.method.authors == ["A B", "C D"]
 
 
-def test_two_verifications_draw_differently(command: Callable[..., Any], honest: Path) -> None:
+def test_two_verifications_draw_differently(command_line: Callable[..., Any], honest: Path) -> None:
     seeds = set()
     for _ in range(2):
-        command("submit", "verify", str(honest), "--sample", "1")
+        command_line("submit", "verify", str(honest), "--sample", "1")
         found = read_verification(honest)
         assert found is not None
         seeds.add(found.sample_seed)
     assert len(seeds) == 2
 
 
-def test_what_is_wrong_is_printed_and_fails(command: Callable[..., Any], run: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_is_printed_and_fails(command_line: Callable[..., Any], run: Path, tmp_path: Path) -> None:
     path = forged(run, tmp_path / "x", grip_force=12.5)
-    code, out, _ = command("submit", "verify", str(path))
+    code, out, _ = command_line("submit", "verify", str(path))
     assert (code, "differs: drawer, seed 0, state 0, trial 0: grip_force" in out) == (1, True)
     with edited(path) as told:
         told["method"]["name"] = "[red]\u202ehi"
-    code, out, _ = command("submit", "validate", str(path), "--report", "r.md")
+    code, out, _ = command_line("submit", "validate", str(path), "--report", "r.md")
     assert code == 1
     assert "wrong: submission.json: method.name has an invisible or direction-changing character, U+202E" in out
     assert "not valid" in (tmp_path / "r.md").read_text()
@@ -370,13 +353,13 @@ def test_what_is_wrong_is_printed_and_fails(command: Callable[..., Any], run: Pa
         (["verify", "nowhere"], "nowhere is not there"),
     ],
 )
-def test_a_mistake_is_answered_in_one_line(command: Callable[..., Any], arguments: list[str], told: str) -> None:
-    code, _, err = command("submit", *arguments)
+def test_a_mistake_is_answered_in_one_line(command_line: Callable[..., Any], arguments: list[str], told: str) -> None:
+    code, _, err = command_line("submit", *arguments)
     assert (code, told in err, len(err.splitlines())) == (2, True, 1)
 
 
-def test_help_names_the_commands(command: Callable[..., Any]) -> None:
-    code, out, _ = command("submit", "--help")
+def test_help_names_the_commands(command_line: Callable[..., Any]) -> None:
+    code, out, _ = command_line("submit", "--help")
     assert code == 0
     for name in ("prepare", "validate", "verify"):
         assert name in out
