@@ -85,7 +85,7 @@ class GpuSimulation:
     def drive(self, rows: Sequence[int], targets: torch.Tensor) -> None:  # noqa: ARG002  # others keep theirs
         """Set joint position targets (n, D), radians and metres: those in force everywhere."""
         hand = self._agent.robot
-        hand.set_joint_drive_targets(targets, hand.active_joints, hand.active_joint_indices)
+        hand.set_joint_drive_targets(targets, hand.active_joints)
         if self._on_gpu:
             self._scene.px.gpu_apply_articulation_target_position()
 

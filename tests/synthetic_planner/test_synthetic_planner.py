@@ -37,7 +37,7 @@ def test_its_name_leads_to_it_and_its_options_are_checked() -> None:
 def test_a_plan_set_is_made_from_pictures_and_labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     two = functools.partial(SimulatedPlanner, states={"eval": range(2)})
-    monkeypatch.setattr(sys.modules[simulated_vlm.__module__], "SimulatedPlanner", two)
+    monkeypatch.setattr(simulated_vlm, "SimulatedPlanner", two)
     out = tmp_path / "plans.npz"
     make_plans("simulated-vlm?errors=0", ["sponge"], "eval", 2, out)
     for state, plan in enumerate(load_scaffolds(out)):
