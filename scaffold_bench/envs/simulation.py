@@ -20,6 +20,7 @@ from sapien import physx
 
 from scaffold_bench.envs.episodes import SimulationReading
 from scaffold_bench.objects.scenes import PLACE_CONTACT_OFFSET, build_counter, build_floor
+from scaffold_bench.robots.agent import HandAgent
 from scaffold_bench.robots.base import Robot
 from scaffold_bench.spec import StartState
 from scaffold_bench.tasks.base import BuiltTask, Task
@@ -106,7 +107,7 @@ def configure_physics(config: SimConfig) -> None:
 
 def build_scene(
     task: Task, sub_scenes: Sequence[sapien.Scene], config: SimConfig, backend: str
-) -> tuple[ManiSkillScene, Any, BuiltTask]:
+) -> tuple[ManiSkillScene, HandAgent, BuiltTask]:
     """Scene, agent and the task's parts, built in the order in which ManiSkill's ``BaseEnv`` does it."""
     info = parse_sim_and_render_backend(backend, "none")
     scene = ManiSkillScene(list(sub_scenes), sim_config=config, device=info.device, backend=info)
@@ -136,7 +137,7 @@ def build_task(task: Task, scene: ManiSkillScene) -> BuiltTask:
     return made
 
 
-def place(built: BuiltTask, agent: Any, starts: Sequence[StartState]) -> None:
+def place(built: BuiltTask, agent: HandAgent, starts: Sequence[StartState]) -> None:
     """Put objects and robot where the start states say (ManiSkill's reset mask picks the environments).
 
     Args:
@@ -177,7 +178,7 @@ class CpuWorld:
         agent: the robot's. built: what the task put into the scene.
     """
 
-    def __init__(self, task: Task, scene: ManiSkillScene, agent: Any, built: BuiltTask) -> None:
+    def __init__(self, task: Task, scene: ManiSkillScene, agent: HandAgent, built: BuiltTask) -> None:
         self.scene, self.agent, self.built, spec = scene, agent, built, task.spec
         hand = agent.robot._objs[0]
         tips = [tip._bodies[0] for tip in agent.tip_links]

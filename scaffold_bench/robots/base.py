@@ -7,11 +7,14 @@ Nothing outside this package says how many joints or fingers there are.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from scaffold_bench.spec import WRIST_DIM
+
+if TYPE_CHECKING:
+    from scaffold_bench.robots.agent import HandAgent
 
 
 class Robot(ABC):
@@ -39,8 +42,8 @@ class Robot(ABC):
 
     @classmethod
     @abstractmethod
-    def agent(cls) -> type[Any]:
-        """The ManiSkill agent that builds this robot, a subclass of :class:`scaffold_bench.robots.agent.HandAgent`."""
+    def agent(cls) -> type[HandAgent]:
+        """The ManiSkill agent that builds this robot."""
 
     @abstractmethod
     def wrist(self, joints: torch.Tensor) -> torch.Tensor:

@@ -5,10 +5,13 @@ Hand frame: +x is the palm normal, +y the side of index finger and thumb, +z poi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from scaffold_bench.robots.base import FloatingHand
 from scaffold_bench.spec import FINGERTIPS
+
+if TYPE_CHECKING:
+    from scaffold_bench.robots.agent import HandAgent
 
 WRIST_JOINTS = tuple(f"wrist_{kind}_{axis}" for kind in ("translation", "rotation") for axis in "xyz")
 _JOINTS_PER_FINGER = 4
@@ -31,7 +34,7 @@ class FloatingAllegro(FloatingHand):
     finger_of_joint = tuple(range(len(FINGERTIPS))) * _JOINTS_PER_FINGER
 
     @classmethod
-    def agent(cls) -> type[Any]:
+    def agent(cls) -> type[HandAgent]:
         from scaffold_bench.robots.floating_allegro_agent import FloatingAllegroAgent  # brings ManiSkill
 
         return FloatingAllegroAgent

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -34,6 +34,12 @@ from scaffold_bench.tasks.counter import (
     over_counter,
 )
 
+if TYPE_CHECKING:
+    from mani_skill.envs.scene import ManiSkillScene
+
+Scene: TypeAlias = "ManiSkillScene"
+"""What tasks build into. A name only, so that reading a task's facts loads no simulator."""
+
 __all__ = [
     "COUNTER_HEIGHT",
     "COUNTER_X",
@@ -43,6 +49,7 @@ __all__ = [
     "SINK_X",
     "SINK_Y",
     "BuiltTask",
+    "Scene",
     "Task",
     "distance",
     "norm",
@@ -115,7 +122,7 @@ class Task(ABC):
             )
 
     @abstractmethod
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         """Build the task's objects in a ManiSkill scene."""
 
     @abstractmethod
