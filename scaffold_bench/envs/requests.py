@@ -23,7 +23,7 @@ class EpisodeSource:
     Args:
         task: the task object. provider: makes the plans.
         states: the frozen start states of the split, or None to draw fresh ones.
-        split: "train", "eval" or "fresh"; told to the provider.
+        split: "train", "eval" or "fresh"; the planner knows it.
     """
 
     def __init__(self, task: Task, provider: ScaffoldProvider, states: StartStates | None, split: str) -> None:

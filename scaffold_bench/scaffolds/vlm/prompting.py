@@ -109,7 +109,7 @@ def trajectory_prompt(
 
 def describe_axes(view: CameraView, origin: FloatArray) -> str:
     """Where the world's axes point in the picture, as seen at a place (3,)."""
-    told = []
+    described = []
     for index, axis in enumerate("xy"):
         step = np.zeros(3)
         step[index] = 1.0
@@ -118,8 +118,8 @@ def describe_axes(view: CameraView, origin: FloatArray) -> str:
         first = DIRECTIONS[round(angle / (np.pi / 2)) % 4]
         slope = float(view.camera_to_world[:3, 2] @ step)
         depth = "" if abs(slope) < SLANT else " and away from the viewer" if slope > 0 else " and towards the viewer"
-        told.append(f"+{axis} points to the {first} of the picture{depth}")
-    return f"+z points up, against gravity; {'; '.join(told)}."
+        described.append(f"+{axis} points to the {first} of the picture{depth}")
+    return f"+z points up, against gravity; {'; '.join(described)}."
 
 
 def waypoints_json(names: Sequence[str], keypoints: FloatArray, hands: FloatArray) -> str:
