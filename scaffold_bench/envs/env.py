@@ -24,6 +24,7 @@ from scaffold_bench.envs.simulation import CONTROL_HZ, CpuSimulation, CpuWorld, 
 from scaffold_bench.envs.start_states import StartStates
 from scaffold_bench.objects.scenes import light_scene
 from scaffold_bench.plan import CameraView, Scaffold, ScaffoldProvider
+from scaffold_bench.robots.agent import agent_of
 from scaffold_bench.spec import StartState
 from scaffold_bench.tasks.base import Task
 
@@ -39,9 +40,8 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
 
     ## Action
     ``Box(-1, 1, (6 + F,))``: wrist residual (x, y, z in +-0.1 m, three Euler angles in +-1 rad) on the planned
-    wrist, and F finger commands, one for all fingers or one for each (a <= 0 open, 1 closed). Out-of-range actions are
-    clipped, non-finite ones refused. A zero action follows the plan with an open hand. Targets are smoothed by an
-    exponential average, 0.9.
+    wrist, and F finger commands, one for all fingers or one for each (a <= 0 open, 1 closed), clipped and smoothed by an
+    exponential average, 0.9. A zero action follows the plan with an open hand.
 
     ## Observation
     ``Box((130 + 21 K,))`` for the Allegro hand (D = 22 joints), K keypoints and F = 5 future frames;
@@ -71,9 +71,8 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
         split: "train", "eval" or "fresh"; the planner knows it.
         tracking_threshold: metres; "task" for the task's epsilon_0, None for no tracking termination.
         frame_offsets: future plan frames in the observation.
-        wrist_plan: False withholds the planned wrist, for baselines without it: the observation's ``planned_wrist`` is
-            the last wrist target and an action moves that by at most 1 cm and 0.1 rad per axis. The keypoints' plan
-            stays.
+        wrist_plan: False withholds the planned wrist (the keypoints' plan stays): ``planned_wrist`` is then the last wrist
+            target, and an action moves that by at most 1 cm and 0.1 rad per axis.
         show_plan: draw the plan into pictures.
         kwargs: ManiSkill's, e.g. ``render_mode``.
 
@@ -120,7 +119,7 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
         self._eye: PlannerCamera | None = None
         kwargs.setdefault("render_backend", _default_render_backend(render_mode is not None or self._source.sees))
         try:
-            super().__init__(robot_uids=task.robot.agent().uid, num_envs=1, render_mode=render_mode, **kwargs)
+            super().__init__(robot_uids=agent_of(task.robot).uid, num_envs=1, render_mode=render_mode, **kwargs)
         except RuntimeError as error:
             if render_mode == "human" and "window" in str(error):
                 raise RuntimeError(
@@ -241,7 +240,8 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
         start, index = self._source.start(self._generator, options)
         self._start_state = start
         reading = self._simulation.begin([0], [start])
-        self._follow_scene()
+        if self._viewer is not None:  # the scene that came with fresh physics
+            self._viewer.set_scene(self.scene.sub_scenes[0])
         if self._ready:
             plan = self._source.plan(start, index, options, self.look() if self._source.sees else None)
         else:  # ManiSkill resets once while an environment is being made; nobody plans for that
@@ -249,11 +249,6 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
             plan = Scaffold.failed(spec.name, len(spec.keypoints), start.wrist, "placeholder", horizon=spec.horizon)
         self._episodes.begin(env_idx, [plan], reading)
         self._simulation.drive([0], self._episodes.joint_targets())
-
-    def _follow_scene(self) -> None:
-        """Show the viewer, if there is one, the scene that a new PhysX scene came with."""
-        if self._viewer is not None:
-            self._viewer.set_scene(self.scene.sub_scenes[0])
 
     # -------------------------------------------------------------------------------------------- step
     def _check_action(self, action: Any) -> torch.Tensor:
@@ -313,7 +308,8 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
     def set_state_dict(self, state: dict[str, Any], env_idx: torch.Tensor | None = None) -> None:
         """Restore what :meth:`get_state_dict` returned."""
         self._world.renew_physics()  # or else the future would depend on the contacts before
-        self._follow_scene()
+        if self._viewer is not None:  # the scene that came with fresh physics
+            self._viewer.set_scene(self.scene.sub_scenes[0])
         super().set_state_dict({key: state[key] for key in ("actors", "articulations") if key in state}, env_idx)
         self._episodes.load_state_dict(state["scaffold"], torch.arange(1))
         self._elapsed_steps[:] = self._episodes.elapsed.to(self._elapsed_steps.dtype)
@@ -380,9 +376,8 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
         super().close()
 
 
-ScaffoldEnv.__doc__ = str(ScaffoldEnv.__doc__).replace(
-    "{observation_table}", mdp.observation_table().replace("\n", "\n    ")
-)
+_table = mdp.observation_table().replace("\n", "\n    ")
+ScaffoldEnv.__doc__ = str(ScaffoldEnv.__doc__).replace("{observation_table}", _table)
 
 
 def _unbatched(info: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sapien import physx
 
 from scaffold_bench.envs.episodes import SimulationReading
 from scaffold_bench.objects.scenes import PLACE_CONTACT_OFFSET, build_counter, build_floor
-from scaffold_bench.robots.agent import HandAgent
+from scaffold_bench.robots.agent import HandAgent, agent_of
 from scaffold_bench.robots.base import Robot
 from scaffold_bench.spec import StartState
 from scaffold_bench.tasks.base import BuiltTask, Task
@@ -112,7 +112,7 @@ def build_scene(
     info = parse_sim_and_render_backend(backend, "none")
     scene = ManiSkillScene(list(sub_scenes), sim_config=config, device=info.device, backend=info)
     scene.px.timestep = 1.0 / SIM_HZ
-    agent = task.robot.agent()(scene, CONTROL_HZ, initial_pose=sapien.Pose())
+    agent = agent_of(task.robot)(scene, CONTROL_HZ, initial_pose=sapien.Pose())
     built = build_task(task, scene)
     scene._setup(enable_gpu=backend != "physx_cpu")
     return scene, agent, built

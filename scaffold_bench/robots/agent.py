@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from mani_skill.agents.base_agent import BaseAgent
+from mani_skill.agents.registration import REGISTERED_AGENTS
 
 from scaffold_bench.robots.base import Robot
 
@@ -46,3 +48,10 @@ class HandAgent(BaseAgent):  # type: ignore[misc]  # mani_skill is untyped
         self.tip_links = [self.robot.links_map[name] for name in self.robot_type.tip_links]
         limits = self.robot.get_qlimits()[0].to(torch.float32)
         self.hand = self.robot_type(limits[:, 0], limits[:, 1])
+
+
+def agent_of(robot: type[Robot]) -> type[HandAgent]:
+    """The agent that builds a robot."""
+    import_module(robot.agent_module)
+    agent: type[HandAgent] = REGISTERED_AGENTS[robot.uid].agent_cls
+    return agent

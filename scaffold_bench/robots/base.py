@@ -7,21 +7,19 @@ Nothing outside this package says how many joints or fingers there are.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 
 from scaffold_bench.spec import WRIST_DIM
-
-if TYPE_CHECKING:
-    from scaffold_bench.robots.agent import HandAgent
 
 
 class Robot(ABC):
     """A hand, and whatever moves it.
 
     Class attributes:
-        uid: ManiSkill's name of the agent.
+        uid: the name under which ManiSkill knows the agent that builds it.
+        agent_module: the module that registers the agent; imported when the robot is built.
         joints: names of the D joints, in the simulator's order.
         fingers: a name for each finger. Everything with one entry per finger or fingertip is in this order.
         tip_links: name of every fingertip's link.
@@ -31,6 +29,7 @@ class Robot(ABC):
     """
 
     uid: ClassVar[str]
+    agent_module: ClassVar[str]
     joints: ClassVar[tuple[str, ...]]
     fingers: ClassVar[tuple[str, ...]]
     tip_links: ClassVar[tuple[str, ...]]
@@ -39,11 +38,6 @@ class Robot(ABC):
         if not lower.shape == upper.shape == (len(self.joints),):
             raise ValueError(f"{self.uid} has {len(self.joints)} joints, got limits of {tuple(lower.shape)}")
         self.lower, self.upper = lower, upper
-
-    @classmethod
-    @abstractmethod
-    def agent(cls) -> type[HandAgent]:
-        """The ManiSkill agent that builds this robot."""
 
     @abstractmethod
     def wrist(self, joints: torch.Tensor) -> torch.Tensor:

@@ -5,13 +5,8 @@ Hand frame: +x is the palm normal, +y the side of index finger and thumb, +z poi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scaffold_bench.robots.base import FloatingHand
 from scaffold_bench.spec import FINGERTIPS
-
-if TYPE_CHECKING:
-    from scaffold_bench.robots.agent import HandAgent
 
 WRIST_JOINTS = tuple(f"wrist_{kind}_{axis}" for kind in ("translation", "rotation") for axis in "xyz")
 _JOINTS_PER_FINGER = 4
@@ -28,13 +23,8 @@ class FloatingAllegro(FloatingHand):
     """Six wrist joints, then sixteen finger joints."""
 
     uid = "scaffold_floating_allegro_right"
+    agent_module = "scaffold_bench.robots.floating_allegro_agent"
     joints = (*WRIST_JOINTS, *FINGER_JOINTS)
     fingers = FINGERTIPS
     tip_links = ("link_3.0_tip", "link_7.0_tip", "link_11.0_tip", "link_15.0_tip")
     finger_of_joint = tuple(range(len(FINGERTIPS))) * _JOINTS_PER_FINGER
-
-    @classmethod
-    def agent(cls) -> type[HandAgent]:
-        from scaffold_bench.robots.floating_allegro_agent import FloatingAllegroAgent  # brings ManiSkill
-
-        return FloatingAllegroAgent

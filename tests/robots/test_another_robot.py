@@ -28,14 +28,11 @@ class ToyHand(FloatingHand):
     """Twelve joints: six of the wrist, two of each finger."""
 
     uid = "toy_hand"
+    agent_module = __name__
     joints = (*SLIDES, *TURNS, *KNUCKLES)
     fingers = FINGERS
     tip_links = tuple(f"link_tip_{finger}" for finger in FINGERS)
     finger_of_joint = (0, 1, 2, 0, 1, 2)
-
-    @classmethod
-    def agent(cls) -> type[Any]:
-        return ToyHandAgent
 
 
 def link(name: str, size: str = "0.02 0.02 0.05") -> str:
