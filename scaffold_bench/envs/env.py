@@ -40,8 +40,8 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
 
     ## Action
     ``Box(-1, 1, (6 + F,))``: wrist residual (x, y, z in +-0.1 m, three Euler angles in +-1 rad) on the planned
-    wrist, and F finger commands, one for all fingers or one for each (a <= 0 open, 1 closed), clipped and smoothed by an
-    exponential average, 0.9. A zero action follows the plan with an open hand.
+    wrist, and F finger commands, one for all fingers or one for each (a <= 0 open, 1 closed). Clipped, then smoothed by
+    an exponential average, 0.9. A zero action follows the plan with an open hand.
 
     ## Observation
     ``Box((130 + 21 K,))`` for the Allegro hand (D = 22 joints), K keypoints and F = 5 future frames;
@@ -71,8 +71,8 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
         split: "train", "eval" or "fresh"; the planner knows it.
         tracking_threshold: metres; "task" for the task's epsilon_0, None for no tracking termination.
         frame_offsets: future plan frames in the observation.
-        wrist_plan: False withholds the planned wrist (the keypoints' plan stays): ``planned_wrist`` is then the last wrist
-            target, and an action moves that by at most 1 cm and 0.1 rad per axis.
+        wrist_plan: False withholds the planned wrist (the keypoints' plan stays): ``planned_wrist`` is then the last
+            wrist target, and an action moves that by at most 1 cm and 0.1 rad per axis.
         show_plan: draw the plan into pictures.
         kwargs: ManiSkill's, e.g. ``render_mode``.
 
