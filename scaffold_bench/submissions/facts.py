@@ -24,7 +24,7 @@ def settings(submission: Submission) -> str:
 def training_seeds(submission: Submission) -> str:
     """The training seeds of its runs."""
     seeds = [str(seed) for seed in submission.protocol.training_seeds if seed is not None]
-    return ", ".join(seeds) or "none: it does not learn"
+    return ", ".join(seeds) or "none (it does not learn)"
 
 
 def count(number: int | None) -> str:

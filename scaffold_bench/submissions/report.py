@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from scaffold_bench.metrics.columns import COLUMNS, INTERQUARTILE_MEAN, WHY_IT_FAILED, failures
 from scaffold_bench.submissions.facts import costs, evaluation
 from scaffold_bench.submissions.model import TRACK_NAMES, Aggregates, Submission
@@ -20,9 +22,10 @@ def markdown(report: Report) -> str:
         parts.append(_list("Problems", report.problems))
     if report.notes:
         parts.append(_list("Notes", report.notes))
-    if report.aggregates is not None:
+    if report.submission is not None and report.aggregates is not None:
+        scores = score_table(report.aggregates, report.submission.protocol.tasks)
         brackets = "In brackets: 95 % intervals over training seeds, states and trials."
-        parts += ["## Scores, recomputed from the records", score_table(report.aggregates), brackets]
+        parts += ["## Scores, recomputed from the records", scores, brackets]
     if report.submission is not None:
         parts.append(_declared(report.submission))
     return "\n\n".join(parts) + "\n"
@@ -34,13 +37,13 @@ def table(*rows: list[str]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def score_table(aggregates: Aggregates) -> str:
-    """Scores by task and over all, as a Markdown table."""
+def score_table(aggregates: Aggregates, tasks: Iterable[str]) -> str:
+    """Scores of tasks, in their order, and over all, as a Markdown table."""
     return table(
         ["task", "episodes", *(column.heading for column in COLUMNS), WHY_IT_FAILED],
         *(
             [name, str(task.episodes), *(column.of_task(task) for column in COLUMNS), failures(task.causes)]
-            for name, task in aggregates.tasks.items()
+            for name, task in ((name, aggregates.tasks[name]) for name in tasks)
         ),
         ["**mean**", "", *(column.of_all(aggregates) for column in COLUMNS), ""],
         [f"**{INTERQUARTILE_MEAN.name}**", "", INTERQUARTILE_MEAN.of_all(aggregates), *[""] * len(COLUMNS)],
