@@ -119,7 +119,7 @@ def _kind(name: str) -> str:
 
 
 def _ribbon(x1: float, y1: float, x2: float, y2: float, height: float) -> str:
-    """A curved band from the left to the right edge, whose tops are at y1 and y2."""
+    """A ribbon from the left to the right edge, whose tops are at y1 and y2."""
     middle = (x1 + x2) / 2
     return (
         f"M{x1:.1f},{y1:.1f} C{middle:.1f},{y1:.1f} {middle:.1f},{y2:.1f} {x2:.1f},{y2:.1f} "

@@ -20,7 +20,7 @@ from scaffold_bench.submissions.text import check_link
 from scaffold_bench.submissions.verification import BADGES, SELF_REPORTED
 
 FOREIGN = "nofollow noopener noreferrer external"
-"""What a link to another site says, so that it tells that site nothing."""
+"""What a link to another site says, which then learns nothing of the reader."""
 
 
 def is_web_address(address: str) -> bool:

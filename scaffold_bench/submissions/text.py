@@ -16,7 +16,9 @@ MAX_MARKS = 2
 FOREIGN_SCRIPTS = ("CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC")
 """Scripts with letters that look like Latin ones."""
 GREEK_LOOKALIKES = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι")
-OBEYED = re.compile(r"(?P<link>[@#]|:(?=//|[\w+-]+:)|(?<=www)\.)|[\\`*\[\]<>|~&${}]|(?<![^\W_])_|_(?![^\W_])", re.IGNORECASE)
+OBEYED = re.compile(
+    r"(?P<link>[@#]|:(?=//|[\w+-]+:)|(?<=www)\.)|[\\`*\[\]<>|~&${}]|(?<![^\W_])_|_(?![^\W_])", re.IGNORECASE
+)
 """What Markdown may take for more than a character (an underscore within a word is none), and as ``link`` what GitHub
 recognises by itself: @mentions, #issues, addresses, and names of pictures such as :smile: ."""
 CODE = re.compile(r"[\w?=.,:;()+&/%-]+(?: [\w?=.,:;()+&/%-]+)*", re.ASCII)

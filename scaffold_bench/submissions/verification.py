@@ -21,7 +21,7 @@ from scaffold_bench.submissions.model import MAX_ROWS, MAX_SUBMISSION_BYTES, Lin
 SELF_REPORTED, RECOMPUTED, RERUN = "self-reported", "recomputed", "re-run"
 BADGES = {
     SELF_REPORTED: "nothing checked, or something is wrong",
-    RECOMPUTED: "complete records, and every number follows from them",
+    RECOMPUTED: "complete records, right hashes, and every number follows from them",
     RERUN: "a random sample of episodes was run again and came out bit for bit",
 }
 """What each badge means, in a reader's words."""

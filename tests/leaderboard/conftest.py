@@ -19,6 +19,6 @@ def submissions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.move(make_submission(made / "b", training_steps=2_000_000), folder / "Two!")
     shutil.move(make_submission(made / "c", track="simulated-vlm"), folder / "three")
     shutil.move(make_submission(made / "d"), folder / "wrong")
-    with edited(folder / "wrong") as told:
-        told["aggregates"]["mean_success_once"]["mean"] = 0.99
+    with edited(folder / "wrong") as data:
+        data["aggregates"]["mean_success_once"]["mean"] = 0.99
     return folder

@@ -11,6 +11,7 @@ import pytest
 from structure import Structure
 from synthetic import TASKS, edited
 
+from scaffold_bench.leaderboard import cache
 from scaffold_bench.leaderboard.boards import Entry, boards_of, on_other_plans, read_submissions, slug_of
 from scaffold_bench.leaderboard.build import build
 from scaffold_bench.leaderboard.render import page
@@ -183,16 +184,28 @@ def test_a_cache_changes_nothing_and_notices_a_changed_digit(submissions: Path, 
     assert len(kept) == 3  # not the broken one
     assert read_submissions(folder, cache=cache) == fresh
     assert sorted(cache.iterdir()) == kept
-    with edited(folder / "one") as told:
-        told["aggregates"]["mean_success_once"]["mean"] = 0.99
+    with edited(folder / "one") as data:
+        data["aggregates"]["mean_success_once"]["mean"] = 0.99
     entries, refused = read_submissions(folder, cache=cache)
     assert len(entries) == 2
     assert {one.folder for one in refused} == {"one", "wrong"}
     for file in kept:
         file.write_text("{")  # damaged: checked anew
-    with edited(folder / "one") as told:
-        told["aggregates"]["mean_success_once"]["mean"] = fresh[0][1].aggregates.mean_success_once.mean
+    with edited(folder / "one") as data:
+        data["aggregates"]["mean_success_once"]["mean"] = fresh[0][1].aggregates.mean_success_once.mean
     assert len(read_submissions(folder, cache=cache)[0]) == 3
+
+
+@pytest.mark.parametrize("part", ["records", "metrics", "submissions", "leaderboard"])
+def test_a_cache_forgets_what_other_code_found(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "PACKAGE", tmp_path)
+    (tmp_path / part).mkdir()
+    (tmp_path / part / "check.py").write_text("strict = True")
+    (tmp_path / "spec.py").write_text("")
+    before = cache._code.__wrapped__()
+    assert cache._code.__wrapped__() == before
+    (tmp_path / part / "check.py").write_text("strict = False")
+    assert cache._code.__wrapped__() != before
 
 
 def test_videos_and_what_a_task_is_come_from_their_folders(submissions: Path, tmp_path: Path) -> None:
