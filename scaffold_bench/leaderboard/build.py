@@ -74,8 +74,9 @@ def build(
         for board, view in zip(boards, shown, strict=True):
             for one in method_pages(board, view, entries, replays, copied):
                 _write(made, f"methods/{one.method.entry.slug}.html", page("method", page=one))
-        _write_tasks(made, shown, None if docs is None else Path(docs))
-        _write(made, "submit.html", page("submit", text=_how_to_submit(None if docs is None else Path(docs))))
+        documents = None if docs is None else Path(docs)
+        _write_tasks(made, shown, documents)
+        _write(made, "submit.html", page("submit", text=markdown(_document(documents, "submit.md"))))
         with as_file(files(__package__).joinpath("static")) as static:
             shutil.copytree(static, made / "static")
         _write(made, MARK, "")
@@ -91,10 +92,10 @@ def build(
     )
 
 
-def _how_to_submit(docs: Path | None) -> Markup:
-    """The documentation's page on submitting, if there is one."""
-    path = None if docs is None else docs / "submit.md"
-    return markdown(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else Markup()
+def _document(docs: Path | None, name: str) -> str:
+    """A page of the documentation, "" if it is not there."""
+    path = None if docs is None else docs / name
+    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
 
 
 def _check_target(target: Path) -> None:
@@ -167,10 +168,7 @@ def _copy_videos(root: Path, entry: Entry, folder: Path | None) -> dict[str, str
 
 def _about(docs: Path | None, name: str) -> Markup:
     """What the documentation says about a task, from its first sentence to its keypoints."""
-    path = None if docs is None else docs / "tasks" / f"{name}.md"
-    if path is None or not path.is_file():
-        return Markup()
-    text = path.read_text(encoding="utf-8").partition("## Observation")[0]
+    text = _document(docs, f"tasks/{name}.md").partition("## Observation")[0]
     paragraphs = [part for part in text.split("\n\n") if not part.startswith(("<!--", "# ", "![", "Evaluation state"))]
     return markdown("\n\n".join(paragraphs))
 

@@ -77,12 +77,12 @@ def _links(state: StateCore) -> None:
             block.children = kept
 
 
-def _code(_renderer: RendererHTML, tokens: Sequence[Token], place: int, _options: OptionsDict, _env: EnvType) -> str:
+def _code(_renderer: RendererHTML, tokens: Sequence[Token], place: int, *_: object) -> str:
     """Code that scrolls, also from the keyboard."""
     return str(Markup('<pre tabindex="0">{}</pre>\n').format(tokens[place].content))
 
 
-def _image(_renderer: RendererHTML, tokens: Sequence[Token], place: int, _options: OptionsDict, _env: EnvType) -> str:
+def _image(_renderer: RendererHTML, tokens: Sequence[Token], place: int, *_: object) -> str:
     """An image's text: pages show none but their own."""
     return str(escape(tokens[place].content))
 
@@ -95,14 +95,11 @@ def _table(renderer: RendererHTML, tokens: Sequence[Token], place: int, options:
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 MARKDOWN.core.ruler.push("web_links", _links)
-for _rule, _render in {
-    "fence": _code,
-    "code_block": _code,
-    "image": _image,
-    "table_open": _table,
-    "table_close": _table,
-}.items():
-    MARKDOWN.add_render_rule(_rule, _render)
+MARKDOWN.add_render_rule("fence", _code)
+MARKDOWN.add_render_rule("code_block", _code)
+MARKDOWN.add_render_rule("image", _image)
+MARKDOWN.add_render_rule("table_open", _table)
+MARKDOWN.add_render_rule("table_close", _table)
 
 
 def markdown(text: str) -> Markup:

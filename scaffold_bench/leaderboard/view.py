@@ -194,14 +194,11 @@ def method_pages(
 
 def _noise_curve(entry: Entry, same: Sequence[Entry]) -> list[tuple[float, Score]]:
     """Success once over the noise, cm; none of less than two points."""
-
-    def size(other: Entry) -> tuple[str, int, int, int]:
-        protocol = other.submission.protocol
-        return other.submission.backend, len(protocol.tasks), protocol.states, protocol.trials
-
+    protocol = protocol_line(entry.submission)
     points = {
         round(100 * noise, 6): other.aggregates.mean_success_once
         for other in same
-        if (noise := noise_of(other.submission.plans.provider)) is not None and size(other) == size(entry)
+        if (noise := noise_of(other.submission.plans.provider)) is not None
+        and protocol_line(other.submission) == protocol
     }
     return sorted(points.items(), key=lambda point: point[0]) if len(points) > 1 else []

@@ -44,7 +44,7 @@ def costs(submission: Submission) -> dict[str, str]:
     found = {
         "training steps": NOT_GIVEN if training.steps is None else count(training.steps),
         "wall-clock hours": NOT_GIVEN if hours is None else f"{hours:.3g}",
-        "hardware": training.hardware,
+        "training hardware": training.hardware,
         "vision-language model": "" if vlm is None else vlm.model,
         "cost of its answers, USD": "" if dollars is None else f"{dollars:.2f}",
     }
