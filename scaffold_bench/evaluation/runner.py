@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,7 +25,8 @@ from rich.table import Table
 from scaffold_bench.evaluation.fingerprint import numerics
 from scaffold_bench.evaluation.protocol import preset as named_preset
 from scaffold_bench.evaluation.rollout import run_episodes
-from scaffold_bench.metrics import summarize
+from scaffold_bench.metrics import TaskSummary, summarize
+from scaffold_bench.metrics.columns import COLUMNS, SUCCESS_ONCE
 from scaffold_bench.plan import ScaffoldProvider
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.policies.names import environment_of, make_policy, policy_name, policy_source
@@ -61,21 +63,18 @@ class Results:
         """The score table."""
         trials, states = self.manifest["trials"], self.manifest["states"]
         title = f"{self.manifest['policy']} on {self.manifest['split']} states ({states} states x {trials} trials)"
-        table = Table(title=title, caption="success in %, [95 % cluster bootstrap interval]")
-        for column in ("task", "success once", "success at end", "tracking error", "tips", "grip"):
-            table.add_column(column, justify="left" if column == "task" else "right")
+        caption = "in brackets: 95 % bootstrap intervals"
+        table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("task")
+        for column in COLUMNS:
+            table.add_column(column.heading, justify="right", no_wrap=column is SUCCESS_ONCE)
         for name in dict.fromkeys(record.task for record in self.records):
-            task = self.summary["tasks"][name]
-            once, end = (
-                f"{100 * part['mean']:.1f} [{100 * part['low']:.0f}, {100 * part['high']:.0f}]"
-                for part in (task["success_once"], task["success_at_end"])
-            )
-            error, grip = f"{100 * task['tracking_error']:.1f} cm", f"{task['grip_force']:.0f} N"
-            table.add_row(name, once, end, error, f"{task['tips_in_contact']:.1f}", grip)
+            task = TaskSummary.from_dict(self.summary["tasks"][name])
+            table.add_row(name, *(column.of_task(task, interval=column is SUCCESS_ONCE) for column in COLUMNS))
         if len(self.summary["tasks"]) > 1:
             table.add_section()
-            once, end = self.summary["mean_success_once"], self.summary["mean_success_at_end"]
-            table.add_row("mean", f"{100 * once:.1f}", f"{100 * end:.1f}", "", "", "")
+            means = (column.text(self.summary[column.overall]) if column.overall else "" for column in COLUMNS)
+            table.add_row("mean", *means)
         return table
 
 

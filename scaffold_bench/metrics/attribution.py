@@ -1,6 +1,6 @@
 """Why episodes fail: keypoints, tracking (and the phase in which it was lost), or the plan (paper, 4.3 and Fig. 6).
 
-A record tells whether a plan was valid, tracked and successful. When tracking was lost, and whether the plan's
+A record says whether a plan was valid, tracked and successful. When tracking was lost, and whether the plan's
 keypoints were right, are facts (:class:`Facts`) that older records do not hold; then the answer says so instead of
 guessing.
 """
@@ -39,7 +39,7 @@ CAUSES = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What tells why an episode failed, as far as it is known; None where it is not.
+    """Facts that show why an episode failed, as far as they are known; None where it is not.
 
     Attributes:
         lost_step: first control step with a keypoint farther than epsilon_0 from its plan, or -1.
@@ -121,10 +121,10 @@ def count_causes(attributions: Iterable[Attribution]) -> dict[str, int]:
 
 
 def flows(attributions: Iterable[Attribution]) -> list[tuple[str, str, int]]:
-    """The bands of a Sankey diagram: (from, to, episodes), keypoints to tracking and tracking to outcome."""
+    """The flow of episodes: (from, to, episodes), keypoints to tracking and tracking to outcome, in order."""
     counts: Counter[tuple[str, str]] = Counter()
     for attribution in attributions:
         counts[attribution.keypoints, attribution.tracking] += 1
         counts[attribution.tracking, attribution.outcome] += 1
     order = {name: place for place, name in enumerate((*KEYPOINTS, *TRACKING, *OUTCOME))}
-    return [(*band, counts[band]) for band in sorted(counts, key=lambda band: (order[band[0]], order[band[1]]))]
+    return [(*pair, counts[pair]) for pair in sorted(counts, key=lambda pair: (order[pair[0]], order[pair[1]]))]

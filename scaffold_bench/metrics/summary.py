@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,6 +37,12 @@ class TaskSummary:
     tips_in_contact: float
     grip_force: float
     failures: dict[str, int]
+
+    @classmethod
+    def from_dict(cls, summary: Mapping[str, Any]) -> TaskSummary:
+        """A task's part of what :func:`summarize` returns."""
+        intervals = {name: Interval(**summary[name]) for name in ("success_once", "success_at_end")}
+        return cls(**{**summary, **intervals})
 
 
 def _rng(task: str, field: str) -> np.random.Generator:

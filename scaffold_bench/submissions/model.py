@@ -26,8 +26,16 @@ POLICY_FILE = r"policy/seed-(?:0|[1-9]\d?)/[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\.safe
 ZOO_POLICY = r"zoo:[a-z0-9][a-z0-9-]{0,59}"
 """Name of an actor that comes with the package."""
 
-TRACKS = ("oracle", "pre-recorded", "vlm-zero-shot", "vlm-few-shot", "simulated-vlm", "open")
-"""Where the plans come from; methods are compared within a track."""
+TRACK_NAMES = {
+    "oracle": "Oracle plans",
+    "pre-recorded": "Pre-recorded plans",
+    "vlm-zero-shot": "VLM plans, zero-shot",
+    "vlm-few-shot": "VLM plans, few-shot",
+    "simulated-vlm": "Simulated VLM plans",
+    "open": "Open track",
+}
+"""Where the plans come from, and what readers call it; methods are compared within a track."""
+TRACKS = tuple(TRACK_NAMES)
 BUILT_IN = ("reference", "plan-only", "plan-grasp", "random")
 """Policies of the package that learn nothing."""
 

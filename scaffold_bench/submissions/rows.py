@@ -197,7 +197,7 @@ class Rows:
             found = np.flatnonzero(which)
             self.problems += [f"{RECORDS}: {self._episode(int(place))} {told}" for place in found[:MAX_TOLD]]
             if len(found) > MAX_TOLD:
-                self.problems.append(f"{RECORDS}: so it is with {len(found) - MAX_TOLD} more episodes")
+                self.problems.append(f"{RECORDS}: and {len(found) - MAX_TOLD} more episodes like these")
         if not self.problems and (places[1:] < places[:-1]).any():
             first = int(np.flatnonzero(places[1:] < places[:-1])[0])
             self.problems.append(

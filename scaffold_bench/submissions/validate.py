@@ -141,7 +141,7 @@ def _check_numbers(rows: Rows, submission: Submission, report: Report) -> None:
         for path in wrong[:MAX_TOLD]
     ]
     if len(wrong) > MAX_TOLD:
-        report.problems.append(f"aggregates: so it is with {len(wrong) - MAX_TOLD} more numbers")
+        report.problems.append(f"aggregates: and {len(wrong) - MAX_TOLD} more numbers that differ")
     if rows.plans_sha256 != submission.plans.set_sha256:
         report.problems.append(
             "plans.set_sha256 is not the hash of the plans in the records; run 'submit prepare' again"

@@ -19,7 +19,12 @@ from scaffold_bench.submissions.bundle import VERIFICATION
 from scaffold_bench.submissions.model import MAX_ROWS, MAX_SUBMISSION_BYTES, Line, Numerics, Part, Sha256, Word
 
 SELF_REPORTED, RECOMPUTED, RERUN = "self-reported", "recomputed", "re-run"
-BADGES = (SELF_REPORTED, RECOMPUTED, RERUN)
+BADGES = {
+    SELF_REPORTED: "nothing checked, or something is wrong",
+    RECOMPUTED: "complete records, right hashes, and every number follows from them",
+    RERUN: "a random sample of episodes was run again and came out bit for bit",
+}
+"""What each badge means, in a reader's words."""
 ENOUGH = 50
 """Sampled episodes that a badge needs, unless the submission has fewer. If one record in ten is false, fifty miss it
 with a probability of 0.9^50 = 0.5 %."""
