@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 OUT := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo demo-vlm test lint typecheck docs assets states vulkan clean
+.PHONY: demo demo-vlm test lint typecheck docs reference assets states vulkan clean
 
 demo: $(VENV)/.installed vulkan
 	$(BIN)/scaffold-bench evaluate --policy zoo:residual-ppo --tasks hammer --preset quick --video 1 --out $(OUT)
@@ -32,6 +32,10 @@ typecheck: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed vulkan
 	$(BIN)/python scripts/make_docs.py
+
+# The documentation as a site in build/site, with the reference from the docstrings; a warning is a failure.
+reference: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 assets: $(VENV)/.installed-dev
 	$(BIN)/python scripts/make_assets.py
