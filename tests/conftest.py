@@ -79,12 +79,12 @@ def command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:
     """Call the command line in an empty folder: exit code, stdout, stderr."""
-    from scaffold_bench.cli import leaderboard, main, plans, submit
+    from scaffold_bench.cli import main
+    from scaffold_bench.cli.console import console
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SCAFFOLD_BENCH_DEBUG", raising=False)
-    for module in (main, plans, submit, leaderboard):
-        monkeypatch.setattr(module.console, "width", 200)
+    monkeypatch.setattr(console, "width", 200)
 
     def no_input(*_: Any) -> str:
         raise AssertionError("the command line asked for input")
