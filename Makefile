@@ -1,11 +1,11 @@
-# Two commands matter: `make demo` shows a hand hammer, `make test` installs everything and runs all checks;
-# `make demo-vlm` plans from a picture by asking a stand-in for Gemini, and follows that plan. All start from a fresh
-# checkout and need nothing but Python >= 3.10 (and, for pictures, root and apt once).
+# Two commands matter: `make demo` shows a hand that hammers, `make test` installs everything and runs all checks;
+# `make demo-vlm` makes a plan from a picture with a stand-in for Gemini, and follows it. All start from a fresh
+# checkout and need only Python >= 3.10 (and, for pictures, root and apt once).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The CPU build is the one tested; an unpinned torch pulls gigabytes of CUDA packages on Linux.
+# The CPU build is tested; an unpinned torch pulls gigabytes of CUDA packages on Linux.
 TORCH ?= torch==2.13.0
 OUT := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
