@@ -1,15 +1,15 @@
-# Two commands matter: `make demo` shows a hand hammer, `make test` installs everything and runs all checks;
-# `make demo-vlm` plans from a picture by asking a stand-in for Gemini, and follows that plan. All start from a fresh
-# checkout and need nothing but Python >= 3.10 (and, for pictures, root and apt once).
+# Two commands matter: `make demo` shows a hand that hammers, `make test` installs everything and runs all checks;
+# `make demo-vlm` makes a plan from a picture with a stand-in for Gemini, and follows it. All start from a fresh
+# checkout and need only Python >= 3.10 (and, for pictures, root and apt once).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The CPU build is the one tested; an unpinned torch pulls gigabytes of CUDA packages on Linux.
+# The CPU build is tested; an unpinned torch pulls gigabytes of CUDA packages on Linux.
 TORCH ?= torch==2.13.0
 OUT := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo demo-vlm test lint typecheck docs assets states vulkan clean
+.PHONY: demo demo-vlm test lint typecheck docs reference assets states vulkan clean
 
 demo: $(VENV)/.installed vulkan
 	$(BIN)/scaffold-bench evaluate --policy zoo:residual-ppo --tasks hammer --preset quick --video 1 --out $(OUT)
@@ -32,6 +32,10 @@ typecheck: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed vulkan
 	$(BIN)/python scripts/make_docs.py
+
+# The documentation as a site in build/site, with the reference from the docstrings; a warning is a failure.
+reference: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 assets: $(VENV)/.installed-dev
 	$(BIN)/python scripts/make_assets.py

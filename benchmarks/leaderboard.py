@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/leaderboard.py
 
-A full submission has 8 tasks x 3 training seeds x 100 states x 20 trials. The rows are the kept full evaluation's,
-three times, with some episodes made to fail; every submission has other rows.
+A full submission has 8 tasks x 3 training seeds x 100 states x 20 trials. The rows are those of
+the committed entry ``reference-full``, three times, with some episodes made to fail; every submission has other rows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEEDS, SUBMISSIONS, FAILING = 3, 20, 0.2
 
 
 def manifest(submission: Submission) -> dict[str, Any]:
-    """A manifest as the evaluation behind a submission had it, for a policy that is made up."""
+    """The manifest of the evaluation behind a submission, with a made-up policy."""
     evaluated, protocol = submission.evaluated, submission.protocol
     return {
         "policy": "made_up:Policy",
@@ -50,10 +50,10 @@ def manifest(submission: Submission) -> dict[str, Any]:
     }
 
 
-def made_up_run(folder: Path, told: dict[str, Any], records: list[EpisodeRecord], rng: np.random.Generator) -> Path:
-    """A run of a policy that fails now and then."""
+def made_up_run(folder: Path, facts: dict[str, Any], records: list[EpisodeRecord], rng: np.random.Generator) -> Path:
+    """Write the run of a policy that fails in some episodes; returns its folder."""
     folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
     with (folder / "records.jsonl").open("w", encoding="utf-8") as file:
         for record in records:
             row = {name: value for name, value in asdict(record).items() if value is not None}
@@ -67,28 +67,28 @@ def made_up_run(folder: Path, told: dict[str, Any], records: list[EpisodeRecord]
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Print how long something took, its worker processes included in the wall-clock time only."""
+    """Print how long something took; worker processes count in the wall-clock time only."""
     wall, processor = time.perf_counter(), time.process_time()
     yield
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    print(f"{what}: {wall:.2f} s, of them {processor:.2f} s on this process' processor", flush=True)
+    print(f"{what}: {wall:.2f} s of wall-clock time, {processor:.2f} s of processor time in this process", flush=True)
 
 
 def main() -> None:
     kept = validate(KEPT)
     assert kept.submission is not None
-    told, workers = manifest(kept.submission), os.cpu_count() or 1
+    facts, workers = manifest(kept.submission), os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         folder, rng = Path(name), np.random.default_rng(0)
         for number in range(SUBMISSIONS):
-            runs = [made_up_run(folder / f"{number}-{seed}", told, kept.runs[0], rng) for seed in range(SEEDS)]
+            runs = [made_up_run(folder / f"{number}-{seed}", facts, kept.runs[0], rng) for seed in range(SEEDS)]
             about = About(name=f"Method {number}", training_seeds=tuple(range(SEEDS)))
             prepare(runs, folder / "submissions" / f"method-{number}", about)
         for _ in range(3):
             with timed(f"validate {sum(map(len, kept.runs)) * SEEDS} rows"):
                 assert validate(folder / "submissions" / "method-0").ok
-        for state in ("nothing", "everything"):
-            with timed(f"build {SUBMISSIONS} submissions, {workers} workers, {state} remembered"):
+        for state in ("empty", "full"):
+            with timed(f"build {SUBMISSIONS} submissions, {workers} workers, {state} cache"):
                 made = build(folder / "submissions", folder / "site", workers=workers, cache=folder / "cache")
         print(f"site: {made.pages} pages, {made.bytes / 1e6:.1f} MB")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

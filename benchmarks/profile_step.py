@@ -1,4 +1,4 @@
-"""Where one step of a batch spends its time, stage by stage.
+"""How the time of one step of a batch is spent, by stage.
 
     python benchmarks/profile_step.py --num-envs 64
 

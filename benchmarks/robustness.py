@@ -1,7 +1,7 @@
-"""How success falls when plans are noisy, or made for a start that is not quite the one there is.
+"""How success falls when plans are noisy, or when the start state differs from the one that was planned for.
 
     python benchmarks/robustness.py --policies reference,plan-grasp,zoo:residual-ppo --states 20
-    python benchmarks/robustness.py --draw                      # the picture from the kept results
+    python benchmarks/robustness.py --draw                      # the picture from the results file
 
 Two curves per policy. *Plan noise*: Gaussian noise on the oracle's plans, as ``noise(SIGMA):oracle`` makes it (an
 offset per keypoint, noise per waypoint, the hand with both). *Start noise*: the plan is the oracle's for the frozen
@@ -48,9 +48,9 @@ class Args:
     """of the noise"""
     out: Path = RESULTS
     """results as JSON; points that it holds for the same settings and weights are not run again (policies without
-    weights have no hash: delete their points when their code changes)"""
+    weights have no hash, so delete their points after a change of their code)"""
     draw: bool = False
-    """only draw the picture"""
+    """draw the picture only"""
 
 
 def displaced(start: StartState, sigma: float, rng: np.random.Generator) -> StartState:
@@ -79,7 +79,7 @@ def success(policy: str, task: str, plans: list[Scaffold], starts: list[StartSta
 
 
 def measure(args: Args) -> dict[str, Any]:
-    """All points; those already in the results are kept."""
+    """All points; those that the results file already holds are kept."""
     torch.set_num_threads(1)
     names = list(task_names()) if args.tasks == "all" else args.tasks.split(",")
     settings = {"states": args.states, "seed": args.seed}

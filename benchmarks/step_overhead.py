@@ -1,10 +1,10 @@
-"""What one environment's step costs above physics, beside ManiSkill's own single-environment loop.
+"""What one environment's step costs beyond physics, compared with ManiSkill's own single-environment loop.
 
     python benchmarks/step_overhead.py
 
 Prints milliseconds of Python per control step (wall time of ``env.step`` minus the time inside ``scene.step``; best of
-five passes) and each as a ratio to ManiSkill's PickCube with state observations, in one run: first with its batched
-tensors as they come, then behind its own NumPy wrapper, which is what compares with ``gym.make`` here.
+five passes) and each as a ratio to ManiSkill's PickCube with state observations, in one run: first with its
+batched tensors, then with its NumPy wrapper, which is the fair comparison with ``gym.make`` here.
 """
 
 from __future__ import annotations

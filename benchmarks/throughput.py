@@ -1,10 +1,10 @@
-"""How many environment steps a second: the physics alone, our batches, processes, and ManiSkill's own ways.
+"""Environment steps a second: physics alone, batches, processes, and ManiSkill's own loops.
 
     python benchmarks/throughput.py                 # all tasks, about 25 minutes on two cores
     python benchmarks/throughput.py --tasks hammer --sizes 1 16 64
 
-Every way plays the same scripted actions, which grasp: the first ``--steps`` control steps of the evaluation states.
-Figures of one run compare; figures of different runs or machines do not. Prints a table and writes
+All of them play the same scripted actions, which grasp: the first ``--steps`` control steps of the evaluation states.
+Compare figures of one run only, not of different runs or machines. Prints a table and writes
 ``throughput.json``, ``throughput.png`` and the table in ``docs/performance.md``.
 """
 
@@ -38,7 +38,7 @@ DOCS = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- throughput: made by benchmarks/throughput.py -->", "<!-- end of throughput -->"
 BATCH = 64
 UNIFORM_MARGIN = 0.01  # metres, the setting the contact margins are compared with
-IN_CONTACT = 120  # control step from which every script holds its object
+IN_CONTACT = 120  # control step from which the reference policy holds the object in every task
 console = Console()
 
 
@@ -51,11 +51,11 @@ class Args:
     sizes: tuple[int, ...] = (1, 4, 16, 64, 256, 512)
     """Batch sizes."""
     steps: int = 180
-    """Control steps played by each."""
+    """Control steps in each measurement."""
     processes: int = os.cpu_count() or 1
-    """Processes for what uses several cores."""
+    """Number of processes in the measurements with several processes."""
     passes: int = 2
-    """Passes over what the ratios rest on; the fastest counts."""
+    """Passes over the measurements behind the ratios; the fastest counts."""
     out: Path = ROOT / "benchmarks" / "results"
     """Folder of the JSON file and the plot."""
     docs: bool = False
@@ -137,7 +137,7 @@ def set_margins(env: Any, margin: float) -> None:
 
 
 def measure_physics(task: str, steps: int, passes: int) -> dict[str, float]:
-    """The raw limit, beside our batch of the same size, and what uniform contact margins would cost."""
+    """Steps a second of physics alone: over the episode, while the object is held, and that with uniform margins."""
     env = make_batch(task, BATCH)
     env.reset(seed=0, options={"state": states(BATCH)})
     targets = record_targets(env, steps)
@@ -229,7 +229,7 @@ def measure(task: str, args: Args) -> dict[str, Any]:
 
 
 def ratios(found: dict[str, Any]) -> dict[str, float]:
-    """What the figures are compared by."""
+    """The ratios that are reported."""
     batched = found["batched"]
     made = {
         "batch / raw limit": batched[str(BATCH)] / found["raw"],
@@ -260,9 +260,9 @@ def to_markdown(result: dict[str, Any]) -> str:
         f"{name} {versions[name]}" for name in ("python", "sapien", "mani_skill", "torch", "gymnasium")
     )
     command = " ".join(["python", "benchmarks/throughput.py", *result["command"][1:]])
-    told = f"`{command}`, {result['date'][:10]}, {where}. Environment steps a second."
+    source = f"`{command}`, {result['date'][:10]}, {where}. Environment steps a second."
     table = "\n".join(f"| {line} |" if line else "" for line in lines)
-    return f"{told}\n\n{table}\n"
+    return f"{source}\n\n{table}\n"
 
 
 def plot(result: dict[str, Any], path: Path) -> None:

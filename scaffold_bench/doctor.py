@@ -1,4 +1,4 @@
-"""Finds out what this machine can do, and says how to mend what it cannot."""
+"""Checks what this machine can do, and says how to fix what it cannot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ print("picture", camera.get_picture("Color").shape)
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. ``state`` is "ok", "missing" (optional) or "broken" (required)."""
+    """One line of the report.
+
+    Attributes:
+        name: what was checked.
+        state: "ok", "missing" (optional) or "broken" (required).
+        found: what was found.
+        fix: what to do about it; empty if nothing.
+    """
 
     name: str
     state: str
@@ -33,13 +40,13 @@ class Check:
 
 
 def diagnose() -> list[Check]:
-    """Run every check; takes a few seconds."""
+    """Run every check; this takes a few seconds."""
     return [_python(), *_packages(), _physics(), _mesa(), _rendering(), _cuda(), _gpu_physics(), _api_key()]
 
 
 def _python() -> Check:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Check("Python", "ok", found)  # an older one cannot install the package
+    return Check("Python", "ok", found)  # the package cannot be installed on an older Python
 
 
 def _packages() -> list[Check]:
@@ -68,7 +75,7 @@ def _packages() -> list[Check]:
 
 
 def _run_python(code: str) -> tuple[bool, str]:
-    """Run code in another process, which a broken driver may crash."""
+    """Run code in another process, because a broken driver may crash it; whether it worked, and its last line."""
     try:
         run = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
@@ -87,7 +94,7 @@ def _physics() -> Check:
 
 
 def mesa_version() -> str | None:
-    """Version of Mesa's Vulkan drivers, from the package manager; None if it knows none."""
+    """Version of Mesa's Vulkan drivers from the package manager, or None if they are not installed."""
     for command in (
         ["dpkg-query", "-W", "-f", "${Version}", "mesa-vulkan-drivers"],
         ["rpm", "-q", "--qf", "%{VERSION}", "mesa-vulkan-drivers"],
@@ -117,7 +124,7 @@ def _mesa() -> Check:
 
 
 def can_render() -> tuple[bool, str]:
-    """Whether SAPIEN can take a picture here, and what it said."""
+    """Whether SAPIEN can take a picture on this machine, and the last line that it printed."""
     import torch
 
     device = '"cuda"' if torch.cuda.is_available() else '"cpu"'
@@ -132,7 +139,7 @@ def _rendering() -> Check:
         "Vulkan rendering",
         "missing",
         said,
-        "install a GPU driver, or Mesa >= 24.3: sudo scripts/install_vulkan.sh; everything but pictures works without",
+        "install a GPU driver, or Mesa >= 24.3: sudo scripts/install_vulkan.sh; only pictures need it",
     )
 
 

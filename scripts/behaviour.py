@@ -1,12 +1,12 @@
-"""Saves what the package computes and prints, so that a change of structure can be held against it.
+"""Saves what the package computes and prints, to check that a change of structure changes nothing.
 
     python scripts/behaviour.py save before.json       # on the old tree
-    python scripts/behaviour.py compare before.json    # on the new one: names what differs
+    python scripts/behaviour.py compare before.json    # on the new tree: lists what differs
 
-What is saved: hashes of the plan files and start states that ship with the package, of fresh oracle plans, of the
+Saved are hashes of the plan files and start states that ship with the package, of fresh oracle plans, of the
 records of three policies on two states of every task, the fingerprint of the machine's bits, the help texts, and the
-pages of the leaderboard. The records depend on the processor, so save and compare on one machine. A part's name
-begins with its kind; ``--only records`` takes one kind.
+pages of the leaderboard. The records depend on the processor, so save and compare on one machine. The name
+of a part begins with its kind; ``--only records`` checks one kind.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Args:
 
 
 def main(args: Args) -> int:
-    """Run the checks; returns the exit code."""
+    """Save or compare; returns the exit code."""
     found = {name: value for kind in args.only or KINDS for name, value in KINDS[kind]()}
     if args.action == "save":
         args.path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -136,9 +136,9 @@ def main(args: Args) -> int:
     before = {name: value for name, value in before.items() if name.split("/")[0] in (args.only or KINDS)}
     differing = sorted(name for name in before.keys() | found.keys() if before.get(name) != found.get(name))
     for name in differing:
-        what = "is new" if name not in before else "is gone" if name not in found else "differs"
+        what = "is new" if name not in before else "is missing" if name not in found else "differs"
         print(f"{name} {what}")
-    print(f"{len(before) - len(differing)} of {len(before)} parts are as before")
+    print(f"{len(before) - len(differing)} of {len(before)} parts are unchanged")
     return 1 if differing else 0
 
 

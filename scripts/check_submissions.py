@@ -2,8 +2,8 @@
 
     python scripts/check_submissions.py --base origin/main [--repository DIR] [--reports reports]
 
-Made for continuous integration: the checker is run from the branch that is merged into, on a checkout of what is
-proposed (``--repository``), of which nothing is executed.
+For continuous integration: the checker of the target branch is run on a checkout of the proposed files
+(``--repository``), and executes nothing of them.
 """
 
 from __future__ import annotations
@@ -26,29 +26,33 @@ MAX_SUBMISSIONS = 20
 @dataclass(frozen=True)
 class Args:
     base: str
-    """commit that is merged into"""
+    """commit of the target branch"""
     repository: Path = Path()
-    """checkout of what is proposed"""
+    """checkout of the proposed files"""
     reports: Path = Path("reports")
     """folder for the reports: 1.md, 2.md, ..."""
 
 
 def changed(args: Args) -> list[PurePosixPath]:
-    """Paths below the submissions that differ from the base, deleted ones too."""
+    """Paths below the submissions folder that differ from the base, deleted ones included."""
     command = ["git", "-C", str(args.repository), "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff"]
     run = subprocess.run([*command, f"{args.base}...HEAD", "--", SUBMISSIONS], capture_output=True)
     if run.returncode:
-        sys.exit(f"git cannot compare with {args.base}: {run.stderr.decode(errors='replace').strip()}")
+        sys.exit(f"git cannot compare with {args.base}; fetch it first: {run.stderr.decode(errors='replace').strip()}")
     return [PurePosixPath(name.decode(errors="surrogateescape")) for name in run.stdout.split(b"\0") if name]
 
 
 def check(path: Path, names: list[PurePosixPath]) -> Report:
-    """The report on one submission, with what only a maintainer may do counted as wrong."""
+    """The report on one submission; changes that only a maintainer may make are counted as problems."""
     report = (
-        Report(path, problems=[f"{path.name} is deleted; ask a maintainer"]) if not path.exists() else validate(path)
+        Report(path, problems=[f"{path.name} is deleted; ask a maintainer to delete it"])
+        if not path.exists()
+        else validate(path)
     )
     if any(name.name.endswith(VERIFICATION) for name in names):
-        report.problems.append(f"{VERIFICATION} is changed; only maintainers write it, so leave it out")
+        report.problems.append(
+            f"{VERIFICATION} is changed; only maintainers write it, so leave it out of the pull request"
+        )
     return report
 
 
@@ -57,7 +61,7 @@ def main() -> int:
     names = changed(args)
     depth = len(PurePosixPath(SUBMISSIONS).parts)
     if PurePosixPath(SUBMISSIONS) in names:
-        sys.exit(f"{SUBMISSIONS} must stay a folder; undo what replaces it")
+        sys.exit(f"{SUBMISSIONS} must stay a folder; undo the change that replaces it")
     tops = sorted({PurePosixPath(*name.parts[: depth + 1]) for name in names})
     # a verification beside an archive belongs to the archive
     tops = sorted({top.with_name(top.name.removesuffix(f".{VERIFICATION}")) for top in tops})

@@ -3,6 +3,9 @@
 #
 # Does nothing when both are present. Installs them where it can (root and apt). Otherwise says in one line what is
 # missing and exits 0, because only tests marked "browser" need them. With --require it exits 1 instead.
+#
+# It runs before anything is installed and stands alone, as install_vulkan.sh does; so what the two have in common
+# (apt_get, give_up) is written twice.
 set -u
 must_have=false
 [ "${1:-}" = "--require" ] && must_have=true
@@ -10,7 +13,7 @@ must_have=false
 there() { command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1; }
 
 give_up() {
-    echo "browser: $1; going on without the browser tests." >&2
+    echo "browser: $1; the browser tests will be skipped." >&2
     $must_have && exit 1
     exit 0
 }

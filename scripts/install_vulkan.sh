@@ -4,6 +4,9 @@
 # Does nothing when a suitable driver is present. Installs mesa-vulkan-drivers where it can (root and apt;
 # from backports where the release itself is too old). Otherwise says in one line what is missing and
 # exits 0, because everything but pictures works without it. With --require it exits 1 instead.
+#
+# It runs before anything is installed and is copied alone onto machines, so what it has in common with
+# install_chromium.sh (apt_get, give_up) is written twice.
 set -u
 required_major=24
 required_minor=3
@@ -22,7 +25,7 @@ new_enough() { # "25.0.7-2~bpo12+1" -> true
 installed_mesa() { dpkg-query -W -f '${Version}' mesa-vulkan-drivers 2>/dev/null; }
 
 give_up() {
-    echo "rendering: $1; going on without pictures (run 'scaffold-bench doctor' for the fix)." >&2
+    echo "rendering: $1; pictures will not work (run 'scaffold-bench doctor' for the fix)." >&2
     $must_have && exit 1
     exit 0
 }

@@ -1,9 +1,9 @@
-"""Make ``docs/tasks``: a table of the registered tasks, a page and a picture of each; a pure function of the registry.
+"""Make ``docs/tasks``: a table of the registered tasks, a page and a picture of each; from the registry alone.
 
 python scripts/make_docs.py [--check]
 
-``--check`` compares the Markdown with what is on disk; the pictures' pixels depend on the renderer. Without a Vulkan
-driver they are left alone.
+``--check`` compares the Markdown with the files, but no pictures, because their pixels depend on the renderer.
+Without a Vulkan driver the pictures are left as they are.
 """
 
 from __future__ import annotations

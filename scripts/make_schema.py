@@ -1,4 +1,4 @@
-"""Make ``leaderboard/submission.schema.json`` from the model in ``scaffold_bench.leaderboard``.
+"""Make ``leaderboard/submission.schema.json`` from the model in ``scaffold_bench.submissions``.
 
 python scripts/make_schema.py [--check]
 """
@@ -18,7 +18,7 @@ def main() -> int:
     text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
     if sys.argv[1:] == ["--check"]:
         if not SCHEMA.exists() or SCHEMA.read_text(encoding="utf-8") != text:
-            sys.exit(f"{SCHEMA.name} is not what the model says; run scripts/make_schema.py and commit it")
+            sys.exit(f"{SCHEMA.name} does not match the model; run scripts/make_schema.py and commit the file")
         return 0
     SCHEMA.write_text(text, encoding="utf-8")
     return 0

@@ -1,4 +1,4 @@
-"""Make the frozen start states in ``scaffold_bench/states``; reproducible, so running it again changes nothing.
+"""Make the frozen start states in ``scaffold_bench/states``; they are reproducible, so a second run changes nothing.
 
 python scripts/make_states.py [--check]
 """
@@ -28,7 +28,9 @@ def main() -> int:
                 except StartStateError as error:
                     sys.exit(str(error))
                 if not same:
-                    sys.exit(f"{key}: the frozen states differ from what this script makes")
+                    sys.exit(
+                        f"{key}: the frozen states differ from new ones; bump the task's version or undo the change"
+                    )
             else:
                 states.save(FOLDER / f"{key}.npz")
     if not check:

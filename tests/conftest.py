@@ -42,11 +42,28 @@ def probe_browser() -> tuple[bool, str]:
     return not lacking, f"no {' and no '.join(lacking)}; see scripts/install_chromium.sh"
 
 
-NEEDS = {"rendering": ("render", probe_renderer), "browser": ("drive a browser", probe_browser)}
+def probe_mkdocs() -> tuple[bool, str]:
+    """Whether the documentation can be built here, and what it lacks if not."""
+    lacking = [name for name in ("mkdocs", "material", "mkdocstrings_handlers.python") if not findable(name)]
+    return not lacking, f"no {' and no '.join(lacking)}; run pip install 'scaffold-bench[docs]'"
+
+
+def findable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package it would be in is not there
+        return False
+
+
+NEEDS = {
+    "rendering": ("render", probe_renderer),
+    "browser": ("drive a browser", probe_browser),
+    "site": ("build the documentation", probe_mkdocs),
+}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked ``rendering`` or ``browser`` where that cannot be had; where CI promises it, fail them."""
+    """Skip tests with a marker of ``NEEDS`` where that cannot be had; where CI promises it, fail them."""
     for marker, (what, probe) in NEEDS.items():
         if item.get_closest_marker(marker) is None:
             continue
@@ -62,12 +79,12 @@ def command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:
     """Call the command line in an empty folder: exit code, stdout, stderr."""
-    from scaffold_bench.cli import leaderboard, main, plans, submit
+    from scaffold_bench.cli import main
+    from scaffold_bench.cli.console import console
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SCAFFOLD_BENCH_DEBUG", raising=False)
-    for module in (main, plans, submit, leaderboard):
-        monkeypatch.setattr(module.console, "width", 200)
+    monkeypatch.setattr(console, "width", 200)
 
     def no_input(*_: Any) -> str:
         raise AssertionError("the command line asked for input")

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import tyro
-from rich.console import Console
+
+from scaffold_bench.cli.console import say
 
 app = tyro.extras.SubcommandApp()
-console = Console()
 CACHE = Path.home() / ".cache" / "scaffold-bench"
-"""The builder's own; a folder in the checkout could come with somebody's submission."""
+"""Outside the checkout, because a pull request could bring a cache folder of its own."""
 
 
 @app.command
@@ -25,7 +25,7 @@ def build(
     workers: int = os.cpu_count() or 1,
     cache: Path | None = CACHE,
 ) -> None:
-    """Make the leaderboard's pages; they work from a file and on any static host.
+    """Make the leaderboard's pages; they can be opened as files or served by any static host.
 
     Args:
         out: the folder to make; an earlier site there is replaced.
@@ -34,18 +34,15 @@ def build(
         traces: recorded episodes for the replays.
         videos: folder with <submission>/<task>.mp4.
         workers: number of processes that check the submissions.
-        cache: folder that remembers what was found about submissions by their bytes; None checks all anew.
+        cache: folder with the results of earlier checks, by the submissions' bytes; None checks all again.
     """
     from scaffold_bench.leaderboard.build import build as make
 
     began = time.perf_counter()
     made = make(submissions, out, docs, traces, videos, workers, cache)
-    console.print(
+    say(
         f"{made.ranked} submissions ranked, {made.refused} refused; {made.pages} pages, {made.bytes / 1e6:.1f} MB in "
-        f"{time.perf_counter() - began:.1f} s: {out}/index.html",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{time.perf_counter() - began:.1f} s: {out}/index.html"
     )
 
 
@@ -65,9 +62,10 @@ def trace(
         out: the JSON file to write, in leaderboard/traces for the site.
         task: short name or id.
         policy: as in evaluate.
-        state: start state. trial: which trial of it.
-        scaffolds: oracle, or the path of a plan file.
-        method: folder of the submission that it belongs to, for a link.
+        state: index of the start state.
+        trial: number of the trial.
+        scaffolds: the planner: oracle, or the path of a plan file.
+        method: folder of the submission that the episode belongs to, for a link.
     """
     from scaffold_bench.evaluation import make_policy
     from scaffold_bench.evaluation.replay import record_trace, write_trace
@@ -79,10 +77,7 @@ def trace(
     finally:
         env.close()
     write_trace(out, made)
-    console.print(
+    say(
         f"{'solved' if made.success else 'not solved'}, {len(made.frames)} frames, "
-        f"{out.stat().st_size / 1e3:.0f} kB: {out}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{out.stat().st_size / 1e3:.0f} kB: {out}"
     )

@@ -9,25 +9,23 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from scaffold_bench.cli import leaderboard as cli_leaderboard
 from scaffold_bench.cli import plans as cli_plans
 from scaffold_bench.cli import submit as cli_submit
+from scaffold_bench.cli.console import console, errors, say, warn
 from scaffold_bench.version import __version__
 
 app = tyro.extras.SubcommandApp()
-app.command(cli_plans.app, name="plans", help="Make, look at, check and improve plans.")
+app.command(cli_plans.app, name="plans", help="Make, show, check and improve plans.")
 app.command(cli_submit.app, name="submit", help="Make, check and re-run submissions to the leaderboard.")
 app.command(cli_leaderboard.app, name="leaderboard", help="Make the leaderboard's pages.")
-console = Console()
-errors = Console(stderr=True)
 
 
 @app.command
 def doctor() -> None:
-    """Check this machine: Python, packages, rendering, GPU, API key; each with the fix."""
+    """Check this machine: Python, packages, rendering, GPU, API key; each with its fix."""
     from scaffold_bench.doctor import diagnose
 
     checks = diagnose()
@@ -76,14 +74,14 @@ def evaluate(
     An interrupted evaluation is resumed by the same command.
 
     Args:
-        policy: reference, plan-only, plan-grasp, random, zoo:residual-ppo, file:PATH of a trained one, or module:Class.
+        policy: reference, plan-only, plan-grasp, random, zoo:residual-ppo, file:PATH (a trained one) or module:Class.
         tasks: comma-separated short names or ids, or all.
         preset: quick (20 states x 1 trial) or full (100 x 20).
         out: folder for records.jsonl, manifest.json, summary.json and pictures.
         states: override the preset's number of start states.
         trials: override the preset's number of trials per state.
         split: eval (novel start states) or train.
-        scaffolds: who plans: oracle, recorded:NAME, a plan file, ...; see 'scaffold-bench plans make --help'.
+        scaffolds: the planner: oracle, recorded:NAME, a plan file, ...; see 'scaffold-bench plans make --help'.
         workers: number of processes; the records do not depend on it.
         num_envs: episodes that a process runs side by side; the records do not depend on it.
         video: make a video and a tracking plot of the first N states of each task.
@@ -105,7 +103,7 @@ def evaluate(
         progress=True,
     )
     console.print(results.table())
-    console.print(f"records, manifest and summary: {out}/", soft_wrap=True)
+    say(f"records, manifest and summary: {out}/")
     if video > 0:
         _record_videos(results.manifest, policy, out, min(video, results.manifest["states"]), scaffolds)
 
@@ -120,9 +118,7 @@ def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: i
 
     rendering, reason = can_render()
     if not rendering:
-        errors.print(
-            f"no Vulkan driver, so no videos ({reason}); run 'scaffold-bench doctor' for the fix", soft_wrap=True
-        )
+        warn(f"no Vulkan driver, so no videos ({reason}); run 'scaffold-bench doctor' for the fix")
     camera = {"width": VIDEO_SIZE, "height": VIDEO_SIZE}
     ids = manifest["tasks"]
     assert isinstance(ids, list)
@@ -142,8 +138,8 @@ def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: i
             with errors.status(f"recording {stem} ..."):
                 record_episode(env, make_policy(policy), state, 0, video if rendering else None, plot)
             if rendering:
-                console.print(f"video: {video}", soft_wrap=True)
-            console.print(f"planned against tracked keypoints: {plot}", soft_wrap=True)
+                say(f"video: {video}")
+            say(f"planned against tracked keypoints: {plot}")
         env.close()
 
 
@@ -163,9 +159,9 @@ def view(
         task: short name or id.
         out: the PNG to write; runs/views/TASK.png by default.
         state: index of the start state.
-        split: whose start states.
-        scaffolds: who plans: oracle, recorded:NAME, a plan file, ...; see 'scaffold-bench plans make --help'.
-        steps: let the reference policy act for so many control steps first.
+        split: the set of start states.
+        scaffolds: the planner: oracle, recorded:NAME, a plan file, ...; see 'scaffold-bench plans make --help'.
+        steps: control steps that the reference policy takes before the picture.
         size: side of the picture, pixels.
     """
     from scaffold_bench.evaluation.media import write_image
@@ -186,16 +182,16 @@ def view(
     target = out or Path("runs/views") / f"{env.task.spec.name}.png"
     write_image(target, env.render())
     env.close()
-    console.print(f"picture: {target}", soft_wrap=True)
+    say(f"picture: {target}")
 
 
 @app.command(name="fake-gemini")
 def fake_gemini(port: int = 8080, errors: bool = True, seed: int = 0) -> None:
-    """Serve a local stand-in for Gemini that knows the start states; for trying the vlm planner without a key.
+    """Serve a local stand-in for Gemini, to try the planner vlm without a key; it knows the start states.
 
     Args:
         port: on 127.0.0.1.
-        errors: make the mistakes of a model and of a service, at the rates of scaffold_bench.testing.ErrorRates.
+        errors: make the mistakes of a model and of a service, at the rates of synthetic_planner.ErrorRates.
         seed: of the mistakes.
     """
     import threading
@@ -205,17 +201,17 @@ def fake_gemini(port: int = 8080, errors: bool = True, seed: int = 0) -> None:
 
     planner = SimulatedPlanner(None if errors else ErrorRates.none(), seed=seed, cache=picture_folder())
     with FakeGemini(planner, ErrorRates.none(**(SERVICE_FAULTS if errors else {})), seed=seed, port=port) as server:
-        console.print(
-            f"a stand-in for Gemini listens; in another terminal:\n  export GOOGLE_GEMINI_BASE_URL={server.url}"
-        )
-        console.print("  export GEMINI_API_KEY=stand-in\n  scaffold-bench plans make --provider vlm?timeout=600 -n 5")
-        console.print("Its answers come from the simulator's truth; they say nothing about any model. Ctrl-C ends it.")
+        say("a stand-in for Gemini is listening; in another terminal:")
+        say(f"  export GOOGLE_GEMINI_BASE_URL={server.url}")
+        say("  export GEMINI_API_KEY=stand-in")
+        say("  scaffold-bench plans make --provider vlm?timeout=600 -n 5")
+        say("Its answers come from the simulator's truth and say nothing about any model. Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
 
 
 def _raised_by_us(error: BaseException) -> bool:
-    """Whether an error comes from this package rather than, say, from a user's policy."""
+    """Whether an error was raised in this package rather than, say, in a user's policy."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -227,12 +223,12 @@ def main() -> None:
     from scaffold_bench.records.folder import EvaluationError
 
     if sys.argv[1:] == ["--version"]:
-        console.print(__version__, highlight=False)
+        say(__version__)
         return
     try:
         app.cli(prog="scaffold-bench", description="A benchmark for plan-conditioned dexterous manipulation.")
     except KeyboardInterrupt:
-        errors.print("interrupted; run the same command again to resume")
+        warn("interrupted; run the same command again to resume")
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from scaffold_bench.cli.console import console, errors, progress_bar, say, warn
+
 app = tyro.extras.SubcommandApp()
-console = Console()
-errors = Console(stderr=True)
 
 
 def task_list(tasks: str) -> list[str]:
@@ -34,36 +32,35 @@ def make(
     workers: int = 8,
     retry_failed: bool = False,
 ) -> None:
-    """Make a plan file. The same command goes on after an interruption.
+    """Make a plan file. After an interruption the same command resumes.
 
     Args:
         provider: a planner's name: oracle, oracle?waypoints=5, vlm, vlm?record=DIR, noise(0.02):oracle, mix:oracle+vlm.
         tasks: comma-separated short names or ids, or all.
-        split: whose start states.
-        n: the first so many start states of each task.
-        out: the plan file; plans that it holds already are kept.
-        workers: plans of a model under way at once.
-        retry_failed: make again what the file holds as failed.
+        split: the set of start states.
+        n: number of start states of each task, from the first on.
+        out: the plan file; plans that it already holds are kept.
+        workers: questions to a model under way at once.
+        retry_failed: make the plans again that the file holds as failed.
     """
     from scaffold_bench.plan import Scaffold
     from scaffold_bench.plan_sets.make import make_plans
 
     names, splits = task_list(tasks), ("train", "eval") if split == "both" else (split,)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
     entries: list[Any] = []
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors) as bar:
+    with progress_bar() as bar:
         for one in splits:
-            task = bar.add_task(f"plans ({one})", total=len(names) * n, told="")
+            task = bar.add_task(f"plans ({one})", total=len(names) * n, note="")
             failed = 0
 
-            def told(name: str, state: int, plan: Scaffold, task: Any = task) -> None:
+            def advance(name: str, state: int, plan: Scaffold, task: Any = task) -> None:
                 nonlocal failed
                 failed += not plan.valid
-                bar.update(task, advance=1, told=f"{name} {state}" + (f", {failed} failed" if failed else ""))
+                bar.update(task, advance=1, note=f"{name} {state}" + (f", {failed} failed" if failed else ""))
 
-            entries = make_plans(provider, names, one, n, out, workers, retry_failed, told)
+            entries = make_plans(provider, names, one, n, out, workers, retry_failed, advance)
     valid = sum(entry.scaffold.valid for entry in entries)
-    console.print(f"{out}: {len(entries)} plans, {valid} valid", soft_wrap=True)
+    say(f"{out}: {len(entries)} plans, {valid} valid")
 
 
 @app.command
@@ -92,10 +89,10 @@ def stats(plans: Annotated[str, tyro.conf.Positional]) -> None:
             f"{row.usd:.2f}",
         )
     console.print(table)
-    console.print("off: median distance from the oracle's plan for the same start, at the start and along the path")
+    say("off: median distance from the oracle's plan for the same start state, at the first frame and along the path")
     for row in found:
         for reason, count in row.reasons.items():
-            console.print(f"{row.task} ({row.split}): {count} x {reason}", markup=False, soft_wrap=True)
+            say(f"{row.task} ({row.split}): {count} x {reason}")
 
 
 @app.command
@@ -111,14 +108,12 @@ def validate(plans: Annotated[str, tyro.conf.Positional]) -> None:
     from scaffold_bench.scaffolds.recorded import RecordedProvider, plan_file
 
     path = plan_file(plans)
-    RecordedProvider(path)  # refuses two plans for one state
+    RecordedProvider(path)  # it refuses two plans for one start state
     file = load_scaffolds(path)
     for plan in file:
         check_plan(plan, get_task(plan.task).spec)
     failed = sum(not entry.valid for entry in file.entries)
-    console.print(
-        f"{path}: {len(file)} plans are sound" + (f"; {failed} of them say that there is none" if failed else "")
-    )
+    say(f"{path}: {len(file)} plans are well-formed" + (f"; {failed} of them are marked as failed" if failed else ""))
 
 
 @app.command
@@ -145,16 +140,16 @@ def show(
     from scaffold_bench.scaffolds import resolve_provider
     from scaffold_bench.scaffolds.recorded import kept_sets
 
-    provider = resolve_provider(f"recorded:{plans}" if plans in kept_sets() and plans != "oracle" else plans)
+    planner = resolve_provider(f"recorded:{plans}" if plans in kept_sets() and plans != "oracle" else plans)
     rendering, reason = can_render()
-    sees = rendering or bool(getattr(provider, "sees", False))
-    _, request = next(requests(task, split, [state], provider.privileged, sees))
-    plan = provider.plan(request)
+    sees = rendering or bool(getattr(planner, "sees", False))
+    _, request = next(requests(task, split, [state], planner.privileged, sees))
+    plan = planner.plan(request)
     target = out or Path("runs/plans") / f"{get_task(task).spec.name}-{state:03d}.png"
     show_plan(target, plan, request.view)
     if not rendering:
-        errors.print(f"no Vulkan driver, so no picture beneath ({reason}); see 'scaffold-bench doctor'", soft_wrap=True)
-    console.print(f"picture: {target}" + ("" if plan.valid else f" (no plan: {plan.reason})"), soft_wrap=True)
+        warn(f"no Vulkan driver, so the scene is left out ({reason}); run 'scaffold-bench doctor' for the fix")
+    say(f"picture: {target}" + ("" if plan.valid else f" (no plan: {plan.reason})"))
 
 
 @app.command
@@ -166,7 +161,8 @@ def examples(
     """Keep the ten best plans of each task, by measured success on training states, to show to a model.
 
     Args:
-        plans: the plan file that was followed. run: folder of the evaluation (--split train --scaffolds PLANS).
+        plans: the plan file that the evaluation followed.
+        run: folder of that evaluation (--split train --scaffolds PLANS).
         out: the file for 'vlm?shots=3&examples=...'.
     """
     from scaffold_bench.plan_sets.refine import best_examples
@@ -178,8 +174,8 @@ def examples(
     chosen = best_examples(load_scaffolds(plans).with_states(), read_records(run / RECORDS))
     save_examples(out, chosen, {"plans": plans.name, "run": run.name})
     for task, of_task in chosen.items():
-        console.print(f"{task}: {len(of_task)} examples")
-    console.print(f"examples: {out}", soft_wrap=True)
+        say(f"{task}: {len(of_task)} examples")
+    say(f"examples: {out}")
 
 
 @app.command
@@ -192,25 +188,25 @@ def refine(
     shots: int = 3,
     out: Path = Path("runs/refined"),
 ) -> None:
-    """Plan, follow the plans, show the best with the next questions; up to three times.
+    """Make plans, follow them and show the best to the planner as examples, in up to three rounds.
 
     Args:
         provider: a planner that takes examples: vlm, simulated-vlm.
-        policy: who follows the plans; as for evaluate.
+        policy: the policy that follows the plans; as for evaluate.
         tasks: comma-separated short names or ids, or all.
         n: training states per task and round.
-        rounds: how often examples are shown (at most 3).
+        rounds: rounds with examples, at most 3.
         shots: examples per question.
-        out: folder; round-0 is without examples.
+        out: folder with a folder for each round; round-0 has no examples.
     """
     from scaffold_bench.plan_sets.refine import refine as run
 
     with errors.status("planning ...") as status:
 
-        def told(name: str, state: int, plan: Any) -> None:
+        def show_planned(name: str, state: int, plan: Any) -> None:
             status.update(f"planned {name} {state}" + ("" if plan.valid else " (failed)"))
 
-        results = run(provider, policy, task_list(tasks), n, rounds, out, shots, on_plan=told)
+        results = run(provider, policy, task_list(tasks), n, rounds, out, shots, on_plan=show_planned)
     table = Table(title=f"success on {n} training states per task, %")
     table.add_column("task")
     for number in range(len(results)):
@@ -222,7 +218,7 @@ def refine(
 
 @app.command(name="import")
 def import_(source: Annotated[Path, tyro.conf.Positional], out: Path = Path("runs/imported.npz")) -> None:
-    """Make a plan file from plans made elsewhere (plain JSON or NPZ; docs/planners.md says what is in it).
+    """Make a plan file from plans made elsewhere (JSON or NPZ; the format is in docs/planners.md).
 
     Args:
         source: the .json or .npz file.
@@ -233,4 +229,4 @@ def import_(source: Annotated[Path, tyro.conf.Positional], out: Path = Path("run
 
     entries = import_plans(source)
     save_scaffolds(out, entries)
-    console.print(f"{out}: {len(entries)} plans", soft_wrap=True)
+    say(f"{out}: {len(entries)} plans")

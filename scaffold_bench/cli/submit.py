@@ -6,17 +6,11 @@ import secrets
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
+from scaffold_bench.cli.console import say
 from scaffold_bench.submissions import About
 
 app = tyro.extras.SubcommandApp()
-console = Console()
-
-
-def _say(text: str) -> None:
-    """Print a line that may hold text from strangers, which must not style it."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command
@@ -34,8 +28,8 @@ def prepare(
 
     report = make(run_dirs, out, about)
     for note in report.notes:
-        _say(f"note: {note}")
-    _say(f"made {out} and checked it; read {out} over, then make a pull request (docs/submit.md)")
+        say(f"note: {note}")
+    say(f"made {out} and checked it; read it through, then open a pull request (docs/submit.md)")
 
 
 @app.command
@@ -54,15 +48,15 @@ def validate(submission: tyro.conf.Positional[Path], report: Path | None = None)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(markdown(found), encoding="utf-8")
     for problem in found.problems:
-        _say(f"wrong: {problem}")
+        say(f"wrong: {problem}")
     for note in found.notes:
-        _say(f"note: {note}")
+        say(f"note: {note}")
     if not found.ok:
         raise SystemExit(1)
     assert found.aggregates is not None
     score = found.aggregates.mean_success_once
     numbers = f"{100 * score.mean:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
-    _say(f"valid: mean success once {numbers} %, badge {found.badge}")
+    say(f"valid: mean success once {numbers} %, badge {found.badge}")
 
 
 @app.command
@@ -78,7 +72,7 @@ def verify(
     Args:
         submission: folder or archive.
         sample: number of episodes.
-        seed: of the draw; by default one that nobody can foresee.
+        seed: of the draw; unpredictable by default.
         plans: the planner's name with the paths of its files, if it reads some that do not ship with the package.
         allow_foreign_code: also run a policy that is code from elsewhere. Read it first.
     """
@@ -86,17 +80,17 @@ def verify(
 
     drawn = secrets.randbits(62) if seed is None else seed
     found = run(submission, sample, seed=drawn, allow_foreign_code=allow_foreign_code, plans=plans)
-    _say(
+    say(
         f"{found.identical} of {found.sampled} episodes have the same bits, {found.same_outcome} the same outcome "
         f"(seed {found.sample_seed})"
     )
     for difference in found.differences:
         place = f"{difference.task}, seed {difference.seed_index}, state {difference.state}, trial {difference.trial}"
-        _say(f"differs: {place}: {', '.join(difference.fields)}")
+        say(f"differs: {place}: {', '.join(difference.fields)}")
     if found.other_processor:
-        _say(
-            f"note: {found.other_processor} of the {found.sampled} came from another kind of processor, or one that is "
-            "not known, which computes other last bits; verify on one with the same fingerprint (evaluated.numerics)"
+        say(
+            f"note: {found.other_processor} of the {found.sampled} came from another kind of processor or an "
+            "unknown one, whose last bits may differ; verify on a machine with the same evaluated.numerics"
         )
     if found.identical < found.sampled:
         raise SystemExit(1)

@@ -13,10 +13,12 @@ from scaffold_bench.registration import get_task
 
 # ------------------------------------------------------------------------------------------------------- pictures
 def show_plan(path: Path, plan: Scaffold, view: CameraView | None) -> None:
-    """Draw a plan: keypoints and paths over the camera's picture (if there is one), and in three dimensions.
+    """Draw a plan's keypoints and paths over the camera's picture, if there is one, and in three dimensions.
 
     Args:
         path: the PNG to write.
+        plan: the plan.
+        view: the picture and its camera, or None.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

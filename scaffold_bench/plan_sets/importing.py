@@ -1,4 +1,4 @@
-"""Plans made elsewhere."""
+"""Reads plans that were made elsewhere, from JSON or NPZ files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_IMPORT_BYTES = 256 * 2**20
 
 # ------------------------------------------------------------------------------------------------------- import
 def import_plans(path: Path) -> list[ScaffoldEntry]:
-    """Plans made elsewhere, from a JSON or an NPZ file.
+    """Read plans that were made elsewhere from a JSON or an NPZ file.
 
     JSON: a list of objects with ``task``, ``split``, ``state``, ``keypoints`` (N, K, 3), ``wrist`` (N, 6),
     ``attachments`` (K names) and optionally ``provenance``. NPZ: arrays ``task``, ``split``, ``state`` (P,),
@@ -33,10 +33,11 @@ def import_plans(path: Path) -> list[ScaffoldEntry]:
     evenly spaced waypoints; metres, radians, world frame.
 
     Raises:
-        InvalidScaffoldError: a plan is not one, or does not fit its task; names which. ValueError: no such file.
+        InvalidScaffoldError: a plan is invalid or does not fit its task; the message has its number.
+        ValueError: there is no such file.
     """
     if not path.is_file():
-        raise ValueError(f"there is no file {path} to import")
+        raise ValueError(f"there is no file {path}; give an existing .json or .npz file")
     if path.stat().st_size > MAX_IMPORT_BYTES:
         raise InvalidScaffoldError(path.name, f"is larger than {MAX_IMPORT_BYTES >> 20} MiB")
     rows = _json_rows(path) if path.suffix == ".json" else _npz_rows(path)
@@ -53,7 +54,9 @@ def import_plans(path: Path) -> list[ScaffoldEntry]:
         except InvalidScaffoldError as error:
             raise InvalidScaffoldError(f"plan {number}: {error.field}", error.reason) from None
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InvalidScaffoldError(f"plan {number}", f"is incomplete or of a wrong kind ({error})") from None
+            raise InvalidScaffoldError(
+                f"plan {number}", f"lacks a field or has one of the wrong type ({error})"
+            ) from None
     return entries
 
 
@@ -61,9 +64,9 @@ def _json_rows(path: Path) -> list[Any]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InvalidScaffoldError(path.name, f"is no JSON ({str(error)[:200]})") from None
+        raise InvalidScaffoldError(path.name, f"is not JSON ({str(error)[:200]})") from None
     if not isinstance(rows, list):
-        raise InvalidScaffoldError(path.name, "holds no list of plans")
+        raise InvalidScaffoldError(path.name, "is not a list of plans")
     return rows
 
 
@@ -79,7 +82,9 @@ def _npz_rows(path: Path) -> list[Any]:
         if any(len(array) != count for array in arrays.values()):
             raise ValueError("arrays of different lengths")
     except Exception as error:  # noqa: BLE001  # zipfile and numpy raise many kinds on damaged input
-        raise InvalidScaffoldError(path.name, f"is no plan archive ({type(error).__name__}: {error})") from None
+        raise InvalidScaffoldError(
+            path.name, f"is not an NPZ file of plans ({type(error).__name__}: {error})"
+        ) from None
     return [{name: array[row] for name, array in arrays.items()} | {"attachments": attachments} for row in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Makes plans for many start states; a set that was begun is gone on with."""
+"""Makes plans for many start states; an unfinished plan set is resumed."""
 
 from __future__ import annotations
 
@@ -21,49 +21,57 @@ from scaffold_bench.scaffolds import (
 )
 
 SAVE_EVERY = 50
-"""New plans after which an unfinished set is written, so that little is lost when it is interrupted."""
+"""An unfinished plan set is written after this many new plans, so that little is lost by an interruption."""
 
 
-class _Asker:
-    """Takes the place of a planner to be told what it would be asked."""
+class _RequestRecorder:
+    """Takes the place of a planner to find out which request it would get."""
 
     def __init__(self, privileged: bool, sees: bool) -> None:
         self.privileged, self.sees = privileged, sees
         self.request: Any = None
 
     def plan(self, request: ScaffoldRequest) -> Scaffold:
-        """Remember the request."""
+        """Keep the request; the plan is never followed."""
         self.request = request
-        return failed_scaffold(request, "nobody was asked")
+        return failed_scaffold(request, "no planner was asked")
 
 
 def requests(
     task: str, split: str, states: Iterable[int], privileged: bool = False, sees: bool = False
 ) -> Iterator[tuple[int, Any]]:
-    """What a planner is asked for frozen start states; with a picture of each if it sees.
+    """The requests that a planner gets for frozen start states.
 
     Args:
-        task: id or short name. split: "train" or "eval". states: indices.
+        task: id or short name.
+        split: "train" or "eval".
+        states: indices of start states.
+        privileged: whether the requests carry the exact start state.
+        sees: whether the requests carry a picture.
+
+    Returns:
+        Pairs of state and request, in the order of ``states``.
 
     Raises:
-        RuntimeError: pictures are wanted and nothing can render. ValueError: a state that does not exist.
+        RuntimeError: ``sees`` is set, but this machine cannot render.
+        ValueError: the split has no frozen states, or a state does not exist.
     """
-    made, asker = get_task(task), _Asker(privileged, sees)
+    made, recorder = get_task(task), _RequestRecorder(privileged, sees)
     frozen = start_states(made, split)
     if frozen is None:
-        raise ValueError(f"plans are made for frozen states, so split must be train or eval, got {split!r}")
+        raise ValueError(f"plan sets are made for frozen start states; split must be train or eval, got {split!r}")
     if sees:
         from scaffold_bench.registration import make_env
 
-        env = make_env(task, scaffolds=asker, split=split)
+        env = make_env(task, scaffolds=recorder, split=split)
         try:
             for state in states:
                 env.reset(seed=0, options={"state": state})
-                yield state, asker.request
+                yield state, recorder.request
         finally:
             env.close()
         return
-    source = EpisodeSource(made, asker, frozen, split)
+    source = EpisodeSource(made, recorder, frozen, split)
     for state in states:
         yield state, source.request(frozen[state], state)
 
@@ -78,22 +86,27 @@ def make_plans(
     retry_failed: bool = False,
     on_plan: Callable[[str, int, Scaffold], None] | None = None,
 ) -> list[ScaffoldEntry]:
-    """Make plans for the first ``count`` frozen states of every task; what the file holds already is kept.
+    """Make plans for the first ``count`` frozen states of every task; plans that the file already holds are kept.
 
     The planner's name becomes part of every plan's provenance (``planner``).
 
     Args:
-        provider: a planner's name or object. tasks: ids or short names. out: the plan file.
-        workers: plans of a seeing planner under way at once (it waits for answers; pictures are taken one by one).
-        retry_failed: make the invalid ones among the plans asked for again; the old one stays until then.
-        on_plan: told task, state and plan of each as it is there.
+        provider: a planner's name or object.
+        tasks: ids or short names.
+        split: "train" or "eval".
+        count: number of start states of each task.
+        out: the plan file.
+        workers: plans under way at once, for a planner that sees; it waits for answers.
+        retry_failed: make invalid plans again; an old one stays in the file until the new one is made.
+        on_plan: called with task, state and plan after each plan.
 
     Returns:
         All plans of the file.
 
     Raises:
-        InvalidScaffoldError: a planner returned a plan that does not fit its task, or ``out`` is no plan file.
-        ValueError: ``out`` holds another planner's plans. RuntimeError: the planner cannot work here, e.g. has no key.
+        InvalidScaffoldError: the planner returned a plan that does not fit its task, or ``out`` is not a plan file.
+        ValueError: ``out`` holds another planner's plans.
+        RuntimeError: the planner cannot work on this machine, e.g. because it has no key.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
@@ -133,10 +146,10 @@ def make_plans(
 
 
 def _kept_plans(path: Path, planner: str) -> list[ScaffoldEntry]:
-    """The plans a file holds already.
+    """The plans that a file already holds.
 
     Raises:
-        ValueError: another planner made them.
+        ValueError: another planner made some of them.
     """
     entries = load_scaffolds(path).with_states() if path.is_file() else []
     others = {str(entry.scaffold.provenance.get("planner", planner)) for entry in entries} - {planner}
@@ -148,7 +161,7 @@ def _kept_plans(path: Path, planner: str) -> list[ScaffoldEntry]:
 def _planned(
     planner: ScaffoldProvider, missing: Mapping[str, Sequence[int]], split: str, workers: int
 ) -> Iterator[tuple[str, int, Scaffold]]:
-    """Plans as they are made; those of a planner that waits for answers side by side."""
+    """Plans in the order in which they are ready; a planner that sees makes several at once."""
     sees = bool(getattr(planner, "sees", False))
     pool = ThreadPoolExecutor(workers if sees else 1)
     running: dict[Future[Scaffold], tuple[str, int]] = {}
@@ -166,7 +179,7 @@ def _planned(
         while running:
             yield from _finished(running)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait for answers
+        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption, do not wait for answers under way
 
 
 def _finished(running: dict[Future[Scaffold], tuple[str, int]]) -> Iterator[tuple[str, int, Scaffold]]:

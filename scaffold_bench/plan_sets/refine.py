@@ -1,4 +1,4 @@
-"""Plans that succeeded become examples, and with them plans are made again."""
+"""Turns plans that succeeded into examples, and makes plans again with those examples."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ from scaffold_bench.scaffolds.vlm.provider import example_of
 def best_examples(
     entries: Sequence[ScaffoldEntry], records: Sequence[EpisodeRecord], count: int = BEST
 ) -> dict[str, list[tuple[Example, int, float]]]:
-    """The plans that succeeded best on training states, for each task.
+    """The plans that succeeded most often on training states, for each task.
 
     Args:
-        entries: the plans that were followed. records: what came of it; only the split "train" counts.
+        entries: the plans that were followed.
+        records: the episodes that followed them, of the split "train".
+        count: most examples of a task.
 
     Returns:
-        For each task up to ``count`` (example, state, share of episodes that succeeded), the best first; plans that
+        For each task up to ``count`` of (example, state, share of episodes that succeeded), the best first; plans that
         never succeeded are left out.
 
     Raises:
@@ -40,10 +42,13 @@ def best_examples(
     outcomes: dict[tuple[str, int], list[EpisodeRecord]] = {}
     for record in records:
         if record.split != "train":
-            raise ValueError("examples come from training states; evaluate with --split train")
+            raise ValueError("examples must come from training states; evaluate with --split train")
         plan = plans.get((record.task, record.state))
         if plan is None or plan.sha256[:16] != record.plan:
-            raise ValueError(f"the record of {record.task}, state {record.state} is not of a plan in the plan file")
+            raise ValueError(
+                f"the record of {record.task}, state {record.state} followed a plan that is not in the plan file; "
+                "give the file that the evaluation used"
+            )
         outcomes.setdefault((record.task, record.state), []).append(record)
 
     def quality(key: tuple[str, int]) -> tuple[float, float]:
@@ -67,7 +72,14 @@ def best_examples(
 
 @dataclass(frozen=True)
 class Round:
-    """One round of refinement: the plans, and the success they led to on training states, by task."""
+    """One round of refinement.
+
+    Attributes:
+        plans: the plan file.
+        examples: the file of examples chosen from it.
+        success: share of training states solved with these plans, by task.
+        valid: share of valid plans, by task.
+    """
 
     plans: Path
     examples: Path
@@ -86,15 +98,25 @@ def refine(
     num_envs: int = 32,
     on_plan: Callable[[str, int, Scaffold], None] | None = None,
 ) -> list[Round]:
-    """Make plans, follow them, show the best with the next questions, and again (paper, 3.2 and 4.1).
+    """Make plans, follow them and show the best ones with the next questions, in rounds (paper, 3.2 and 4.1).
 
     Args:
-        provider: name of a planner that takes ``shots`` and ``examples``. policy: who follows the plans.
-        count: training states per task. rounds: of showing examples; the first, without, comes before them.
+        provider: name of a planner that takes ``shots`` and ``examples``.
+        policy: the policy that follows the plans.
+        tasks: ids or short names.
+        count: training states per task.
+        rounds: rounds with examples, 0 to 3; a round without examples comes before them.
+        out: folder of the rounds.
+        shots: examples per question.
+        num_envs: episodes that are run side by side.
+        on_plan: called with task, state and plan after each plan.
 
     Returns:
-        The rounds, the first one without examples; fewer if a round had no success to show. Their files are
+        The rounds, the first one without examples; fewer if a round had no success to show. The files of round i are in
         ``out/round-<i>``.
+
+    Raises:
+        ValueError: ``rounds`` is out of range.
     """
     from scaffold_bench.evaluation.runner import evaluate
 
@@ -103,7 +125,7 @@ def refine(
     results: list[Round] = []
     for number in range(rounds + 1):
         if results and not load_examples(results[-1].examples):
-            break  # nothing succeeded: there is nothing to show
+            break  # no plan succeeded, so there are no examples
         folder = out / f"round-{number}"
         name = provider
         if results:

@@ -1,4 +1,4 @@
-"""What the plans of a set are like, beside the oracle's."""
+"""Statistics of a plan set: validity, distance from the oracle's plans, cost."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ from scaffold_bench.scaffolds import (
 # ------------------------------------------------------------------------------------------------------- statistics
 @dataclass(frozen=True)
 class PlanStats:
-    """What a set's plans of one task and split are like.
+    """Statistics of the plans of one task and split.
 
     Attributes:
-        plans, valid: numbers of them. reasons: why plans are invalid, with counts.
+        task: short name.
+        split: "train" or "eval".
+        plans: number of plans.
+        valid: number of valid plans.
         keypoint_error: median distance of the first keypoints from the oracle's, metres, over valid plans.
         path_error: median over valid plans of the mean distance from the oracle's path, metres.
-        usd, seconds: spent on them, where provenance tells.
+        reasons: why plans are invalid, with the number of plans, the most frequent first.
+        usd: dollars spent, as far as the provenance says.
+        seconds: time spent, likewise.
     """
 
     task: str
@@ -40,8 +45,11 @@ class PlanStats:
 
 
 def plan_distances(plan: Scaffold, state: int, split: str) -> tuple[float, float]:
-    """Distance of a plan from the oracle's for the same start, metres: at the start (the worst keypoint) and the mean
-    over the path."""
+    """Distance of a plan's keypoints from the oracle's for the same start state.
+
+    Returns:
+        The largest distance at frame 0, and the mean over all frames and keypoints, metres.
+    """
     task = get_task(plan.task)
     frozen = start_states(task, split)
     assert frozen is not None
@@ -52,7 +60,7 @@ def plan_distances(plan: Scaffold, state: int, split: str) -> tuple[float, float
 
 
 def statistics(entries: Sequence[ScaffoldEntry]) -> list[PlanStats]:
-    """Statistics for every task and split, in the order they come."""
+    """Statistics of every task and split, in the order of their first plans."""
     groups: dict[tuple[str, str], list[ScaffoldEntry]] = {}
     for entry in entries:
         groups.setdefault((entry.scaffold.task, entry.split), []).append(entry)

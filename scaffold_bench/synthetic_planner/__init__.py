@@ -1,4 +1,4 @@
-"""Stand-ins for what tests and demonstrations cannot have: a vision-language model behind Google's interface."""
+"""A stand-in for a vision-language model behind Google's interface, for tests and demonstrations without a key."""
 
 from scaffold_bench.synthetic_planner.faults import ErrorRates
 from scaffold_bench.synthetic_planner.planner import SimulatedPlanner

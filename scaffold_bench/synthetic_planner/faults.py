@@ -1,4 +1,4 @@
-"""What goes wrong with a planner and with the service it answers through, and how often."""
+"""The errors of the synthetic planner and of the service that it answers through, and how often they happen."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """How often what goes wrong: shares of answers from 0 to 1, unless a unit is given.
+    """How often each error happens: a share of answers from 0 to 1, unless a unit is given.
 
     The first seven are a planner's mistakes (:class:`SimulatedPlanner`), the others a service's and its model's
-    (:class:`FakeGemini`); at most one of those befalls an answer, the first that is drawn.
+    (:class:`FakeGemini`). An answer has at most one of the latter, the first that is drawn.
 
     Attributes:
         pixel_noise: standard deviation of every keypoint in the picture, thousandths of its side.
-        wrong_keypoint: one keypoint is anywhere in the picture.
-        waypoint_noise: standard deviation of the route's slow wandering, metres per axis.
+        wrong_keypoint: one keypoint is at a random place in the picture.
+        waypoint_noise: standard deviation of the path's smooth drift, metres per axis.
         axis_flip: the motion is mirrored in x or in y; ``axis_flip_of`` for some tasks, by name.
         axis_flip_shown, axis_flip_shown_of: the same when the question shows examples. In the paper these lift
             the fridge's plans from 12 to 64 %.
-        slow: the answer comes after ``slow_seconds`` only.
+        slow: the answer is delayed by ``slow_seconds``.
         closed: the connection closes without an answer.
-        quota: 429. server_error: 500.
+        quota: status 429. server_error: status 500.
         blocked: the question is refused for safety. empty: an answer without text.
-        truncated: the answer stops in the middle, for too many tokens.
-        malformed: the answer is no JSON. not_finite: a number is NaN. wrong_count: a waypoint is missing.
+        truncated: the answer stops in the middle, as if it had too many tokens.
+        malformed: the answer is not JSON. not_finite: a number is NaN. wrong_count: a waypoint is missing.
 
     Raises:
         ValueError: a rate outside 0 to 1, or a negative or infinite quantity.
@@ -70,7 +70,7 @@ class ErrorRates:
 
     @classmethod
     def none(cls, **rates: Any) -> ErrorRates:
-        """No errors but those given, e.g. ``ErrorRates.none(quota=0.3)``."""
+        """Only the errors that are given, e.g. ``ErrorRates.none(quota=0.3)``."""
         nothing: dict[str, Any] = {
             "pixel_noise": 0.0,
             "wrong_keypoint": 0.0,
@@ -89,11 +89,14 @@ class ErrorRates:
         return self.axis_flip_of.get(task, self.axis_flip)
 
 
-class Dice:
-    """Random numbers for requests: a request has its own, whatever came before it, and others when it comes again.
+class RequestRandom:
+    """Random generators that depend on the request and on how often it was made, not on other requests before it.
 
     Args:
         seed: not negative.
+
+    Raises:
+        ValueError: a negative seed.
     """
 
     def __init__(self, seed: int) -> None:
@@ -101,8 +104,8 @@ class Dice:
             raise ValueError(f"seed must not be negative, got {seed}")
         self._seed, self._seen, self._lock = seed, Counter[bytes](), threading.Lock()
 
-    def throw(self, *request: bytes) -> np.random.Generator:
-        """The generator for this request, counted as one more of its kind."""
+    def generator(self, *request: bytes) -> np.random.Generator:
+        """The generator for the next time that this request is made."""
         key = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in request)).digest()
         with self._lock:
             count = self._seen[key]

@@ -22,13 +22,13 @@ from scaffold_bench.spec import FloatArray, StartState
 
 SPLITS = ("train", "eval")
 PICTURE_SIZE, THUMBNAIL_SIZE = 128, 32
-"""Sides of the pictures that are taken for the index and of what is kept of them, pixels."""
+"""Sides of the pictures that are taken for the index and of the thumbnails that are kept of them, pixels."""
 NEAR = 4.0
 """A picture shows the state with the nearest thumbnail if they differ by at most this, grey levels of 255, root mean
 square. Measured: a state jittered as in a trial is within 3.2 of its own thumbnail, and on average 5 to 23 away from
 the nearest other state's."""
 INDEX_VERSION = 1
-"""Part of the names of kept indexes; goes up when they are made in another way."""
+"""Part of the file names of kept indexes; raise it when the way they are made changes."""
 
 
 # ------------------------------------------------------------------------------------------------------- pictures
@@ -46,7 +46,7 @@ class StateIndex:
     camera: CameraView
 
     def nearest(self, image: bytes | None) -> StartState | None:
-        """The state an image file shows; None if it is no image, or none of them."""
+        """The start state that an image file shows; None if it is not an image or shows none of the states."""
         if image is None:
             return None
         try:
@@ -81,7 +81,7 @@ def flat_camera(intrinsics: FloatArray, camera_to_world: FloatArray) -> CameraVi
 
 
 def build_index(task: str, starts: Sequence[StartState]) -> StateIndex:
-    """Take a small picture of every state: 200 take 25 to 85 s (measured, two busy CPU cores without a GPU).
+    """Take a small picture of every state; 200 states take 25 to 85 s (measured, two busy CPU cores without a GPU).
 
     Raises:
         ValueError: no states. RuntimeError: no Vulkan driver.
@@ -98,7 +98,10 @@ def build_index(task: str, starts: Sequence[StartState]) -> StateIndex:
 
 
 def _look_at(env: Any, starts: Sequence[StartState]) -> tuple[npt.NDArray[np.uint8], CameraView]:
-    """Thumbnails of states, and the view they are seen from; the camera is gone before the environment closes."""
+    """Thumbnails of states, and the view they are seen from.
+
+    A function of its own, so that the camera is freed before the environment closes.
+    """
     from scaffold_bench.envs.camera import PlannerCamera
 
     camera = PlannerCamera(env.scene, env.task.spec.camera, PICTURE_SIZE)
@@ -112,9 +115,9 @@ def _look_at(env: Any, starts: Sequence[StartState]) -> tuple[npt.NDArray[np.uin
 
 
 def kept_index(folder: Path, task: str, starts: Sequence[StartState]) -> StateIndex:
-    """:func:`build_index`, or what an earlier call with the same states and camera left in the folder.
+    """:func:`build_index`, or the index that an earlier call with the same states and camera left in the folder.
 
-    Delete the folder when the scenes look different.
+    Delete the folder after a change of how the scenes look.
     """
     facts = repr((INDEX_VERSION, PICTURE_SIZE, THUMBNAIL_SIZE, get_task(task).spec.camera))
     digest = hashlib.sha256(facts.encode())
@@ -130,7 +133,7 @@ def kept_index(folder: Path, task: str, starts: Sequence[StartState]) -> StateIn
         if thumbnails.shape == (len(starts), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3) and thumbnails.dtype == np.uint8:
             return StateIndex(thumbnails, tuple(starts), camera)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # none yet, or a damaged one: it is made again
+        pass  # there is none yet, or it is damaged: make it
     index = build_index(task, starts)
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{threading.get_ident()}.part")

@@ -1,10 +1,9 @@
 """A planner that answers a vision-language model's two questions from the simulator's truth, with errors of its own.
 
-It does not see. It is given what a model is given, the prompt and the picture, but it looks the picture up among
-pictures of the frozen start states, and answers from the reference plan of the state it finds there. Its errors are
-drawn at random, at rates that are ours and were measured on no model; only that examples help, and most with the
-fridge, follows the paper. It exists to run everything around a model without one; its scores say nothing about what
-any real model can do.
+It does not understand pictures. It is given what a model is given, the prompt and the picture, but it looks the picture
+up among pictures of the frozen start states, and answers from the reference plan of the state that it finds. Its errors
+are random, at rates that are ours and were measured on no model; only that examples help, and most with the fridge,
+follows the paper. It serves to run everything around a model without one; its scores say nothing about any real model.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from scaffold_bench.scaffolds.lifting import project
 from scaffold_bench.scaffolds.vlm.answers import MAX_REACH, POINT_RANGE
 from scaffold_bench.scaffolds.vlm.prompting import waypoints_json
 from scaffold_bench.spec import FloatArray, StartState
-from scaffold_bench.synthetic_planner.faults import Dice, ErrorRates
+from scaffold_bench.synthetic_planner.faults import ErrorRates, RequestRandom
 from scaffold_bench.synthetic_planner.pictures import SPLITS, StateIndex, build_index, kept_index
 
 DRIFT_KNOTS = 4
-"""A wrong route wanders between this many random offsets, evenly spaced in time."""
+"""A wrong path drifts between this many random offsets, evenly spaced in time."""
 
 
 # ------------------------------------------------------------------------------------------------------- prompts
@@ -43,12 +42,14 @@ def kind_of(prompt: str) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the second question says.
+    """What the second question asks.
 
     Attributes:
-        places: present place (3,) of every keypoint, by name; hand: (3,); metres relative to the first keypoint.
-        count: number of waypoints wanted. arrive, move: waypoints at which the hand has arrived and things move.
-        examples: how many are shown.
+        places: present place (3,) of every keypoint, by name, metres relative to the first keypoint.
+        hand: present place (3,) of the hand, likewise.
+        count: number of waypoints that are asked for.
+        arrive, move: waypoints at which the hand has arrived and at which objects begin to move.
+        examples: number of examples that are shown.
     """
 
     places: Mapping[str, FloatArray]
@@ -63,7 +64,7 @@ class Asked:
         """Find the numbers in the prompt.
 
         Raises:
-            ValueError: one is missing.
+            ValueError: a number is missing or out of range.
         """
         present = re.search(r"^Now these places are at:\n((?:- .+\n)+)The hand is at:\n(- .+)\n", prompt, re.MULTILINE)
         numbers = {
@@ -75,11 +76,12 @@ class Asked:
             )
         }
         if present is None or any(found is None for found in numbers.values()):
-            raise ValueError("the prompt does not say where things are and which waypoints are wanted")
+            raise ValueError("the prompt does not give the present places and the numbers of waypoints")
         count, arrive, move = (int(found[1]) for found in numbers.values() if found is not None)
         if not (count >= 2 and 1 <= arrive < count and 1 <= move < count):
             raise ValueError(
-                f"a plan of {count} waypoints with arrival at {arrive} and motion from {move} makes no sense"
+                f"the prompt asks for {count} waypoints, arrival at {arrive} and motion from {move}; a plan has "
+                "at least 2 waypoints, and both come after the first"
             )
         return cls(
             places=dict(_place(line) for line in present[1].splitlines()),
@@ -95,7 +97,7 @@ def _place(line: str) -> tuple[str, FloatArray]:
     number = r"(-?\d+(?:\.\d+)?)"
     found = re.fullmatch(rf"- (.+): \[{number}, {number}, {number}\]", line)
     if found is None:
-        raise ValueError(f"the prompt has no place in {line!r}")
+        raise ValueError(f"the prompt gives no place in the line {line!r}; expected '- name: [x, y, z]'")
     return found[1], np.array([float(found[index]) for index in (2, 3, 4)])
 
 
@@ -103,14 +105,14 @@ def _place(line: str) -> tuple[str, FloatArray]:
 class SimulatedPlanner:
     """Answers both questions; see the top of this file. Any number of threads may call it.
 
-    The same seed, question and picture get the same answer, and another one each time they are asked again.
+    The same seed, question and picture give the same answer in every run; a repeated question gets another one.
 
     Args:
-        rates: of a planner's mistakes; the defaults if None.
+        rates: how often it makes each error; the defaults if None.
         seed: of all randomness.
         states: the frozen states that pictures may show, by split, e.g. ``{"eval": range(20)}``; all 200 if None.
-        cache: a folder that keeps the indexes of pictures; None to make them anew.
-        indexes: ready indexes, by task; others are made when a task is first asked about.
+        cache: a folder that keeps the indexes of pictures; None to make them again.
+        indexes: indexes that exist already, by task; others are made when a task is first asked about.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class SimulatedPlanner:
         if unknown := set(states or {}) - set(SPLITS):
             raise ValueError(f"there are no frozen states of {sorted(unknown)}; the splits are {', '.join(SPLITS)}")
         self.rates, self._states, self._cache = rates or ErrorRates(), states, cache
-        self._indexes, self._lock, self._dice = dict(indexes or {}), threading.Lock(), Dice(seed)
+        self._indexes, self._lock, self._random = dict(indexes or {}), threading.Lock(), RequestRandom(seed)
 
     def prepare(self, tasks: Iterable[str]) -> None:
         """Make the indexes of these tasks now, so that no answer waits for :func:`build_index`."""
@@ -135,21 +137,25 @@ class SimulatedPlanner:
         """The answer's text.
 
         Args:
-            prompt: either question. image: a file with the picture. model: whose answer is wanted.
+            prompt: one of the two questions.
+            image: the bytes of a picture file, or None.
+            model: the name of the model that is asked.
 
         Raises:
-            ValueError: the prompt is none of the two, or is about no registered task.
+            ValueError: the prompt is neither question, or its task is not registered.
         """
         kind = kind_of(prompt)
         instruction = re.search(r"^Task: (.+)\.$", prompt, re.MULTILINE)
         if kind == "other" or instruction is None:
-            raise ValueError("the simulated planner knows two questions, and this is neither")
+            raise ValueError(
+                "the synthetic planner answers the two questions of the vlm planner only; the prompt is neither"
+            )
         task = next((one for one in map(get_task, task_ids()) if one.spec.instruction == instruction[1]), None)
         if task is None:
-            raise ValueError(f"the simulated planner knows no task {instruction[1]!r}")
+            raise ValueError(f"the synthetic planner knows no task with the instruction {instruction[1]!r}")
         index = self._index_of(task.spec.name)
         start = index.nearest(image) or task.default_start()
-        rng = self._dice.throw(prompt.encode(), image or b"", model.encode())
+        rng = self._random.generator(prompt.encode(), image or b"", model.encode())
         return (
             self._point(task, start, index.camera, rng) if kind == "keypoints" else self._plan(task, start, prompt, rng)
         )
@@ -182,12 +188,12 @@ class SimulatedPlanner:
         """The answer to the second question: the reference's motion, from where the prompt says that things are."""
         spec, asked = task.spec, Asked.read(prompt)
         if set(asked.places) != set(spec.keypoints):
-            raise ValueError(f"the prompt has the places {sorted(asked.places)}, {spec.name} has {spec.keypoints}")
+            raise ValueError(f"the prompt names the places {sorted(asked.places)}; {spec.name} has {spec.keypoints}")
         present = np.stack([asked.places[name] for name in spec.keypoints])
         reference = task.reference_waypoints(start)(asked.count)
         moves = reference.keypoints - reference.keypoints[0]
-        # the hand is where the reference has it relative to the first keypoint, once it has arrived; before, it comes
-        # from where the prompt has it
+        # from its arrival on, the hand has the reference's place relative to the first keypoint; before, it approaches
+        # from the place in the prompt
         hands = np.stack([wrist[:3] + wrist_rotation(wrist[3:]) @ spec.grasp_point for wrist in reference.wrist])
         hands += present[0] - reference.keypoints[0, 0]
         to_come = np.clip(1.0 - np.arange(asked.count) / asked.arrive, 0.0, 1.0)
@@ -198,7 +204,7 @@ class SimulatedPlanner:
             moves[..., axis] *= -1
             hands[asked.move :, axis] = 2 * hands[asked.move, axis] - hands[asked.move :, axis]
         drift = self._drift(rng, asked.count, asked.move)
-        moving = np.any(moves != 0, axis=(0, 2))  # what is fixed stays
+        moving = np.any(moves != 0, axis=(0, 2))  # fixed keypoints do not drift
         places = present + moves + drift[:, None] * moving[:, None]
         hands += drift + self._drift(rng, asked.count, 0)
         hands[0] = asked.hand

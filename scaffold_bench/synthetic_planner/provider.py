@@ -1,4 +1,4 @@
-"""The planner ``simulated-vlm``: the real client and the real questions, asked of the stand-in on this machine."""
+"""The planner ``simulated-vlm``: the real client asks the real questions, and the local stand-in answers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from scaffold_bench.synthetic_planner.planner import SimulatedPlanner
 from scaffold_bench.synthetic_planner.server import MODEL_VERSION, FakeGemini, client
 
 ANSWER_SECONDS = 600.0
-"""Patience for an answer: the first one of a task waits until the stand-in knows the pictures of its states."""
+"""Time limit of an answer: the first one of a task waits until the stand-in has pictures of all its start states."""
 SERVICE_FAULTS = {"malformed": 0.03, "truncated": 0.03, "quota": 0.02, "server_error": 0.01, "blocked": 0.01}
-"""What goes wrong on the way, beside the planner's own errors: ours, to have every path walked."""
+"""Rates of the service's faults, beside the planner's own errors (ours): enough to exercise every branch."""
 
 
 class SimulatedVlm(VlmProvider):
-    """A :class:`VlmProvider` that brings its own server, which runs as long as it is used.
+    """A :class:`VlmProvider` with a server of its own, which runs as long as the planner exists.
 
     Args:
-        errors: False for a planner and a service without faults.
-        seed: of the errors and of the drawing of examples.
+        errors: False for a planner and a service without errors.
+        seed: of the errors and of the choice of examples.
         settings: of :class:`VlmProvider`.
     """
 
@@ -42,17 +42,17 @@ class SimulatedVlm(VlmProvider):
 
 
 def picture_folder() -> Path:
-    """Where the stand-in keeps what start states look like: XDG_CACHE_HOME or ~/.cache."""
+    """The folder of the pictures of start states: in XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaffold_bench" / "pictures"
 
 
 def simulated_vlm(
     waypoints: str = str(PLAN_WAYPOINTS), shots: str = "0", examples: str = "", errors: str = "1", seed: str = "0"
 ) -> SimulatedVlm:
-    """What the name ``simulated-vlm?shots=3&examples=FILE&waypoints=N&errors=0&seed=S`` leads to.
+    """Make the planner named ``simulated-vlm?shots=3&examples=FILE&waypoints=N&errors=0&seed=S``.
 
     Raises:
-        ValueError: a number that is none, or no file of examples.
+        ValueError: an option that is not a number, or a file that holds no examples.
     """
     return SimulatedVlm(
         errors=bool(int(errors)),

@@ -1,7 +1,7 @@
-"""A local server that speaks Gemini's interface, so that the real client can be run without Google.
+"""A local server with Gemini's interface, so that the real client can be run without Google.
 
-It knows one call, ``models/<model>:generateContent``, as google-genai 3.4 makes it. What it answers is up to a
-function; what goes wrong on the way is drawn at given rates.
+It knows one call, ``models/<model>:generateContent``, as google-genai 3.4 makes it. A function gives the answers;
+faults of the service are drawn at given rates.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from scaffold_bench.scaffolds.vlm.answers import AnswerError, json_list
-from scaffold_bench.synthetic_planner.faults import Dice, ErrorRates
+from scaffold_bench.synthetic_planner.faults import ErrorRates, RequestRandom
 from scaffold_bench.synthetic_planner.planner import kind_of
 
 if TYPE_CHECKING:
     from google.genai import Client
 
 Answering: TypeAlias = Callable[[str, bytes | None, str], str]
-"""Makes an answer's text from the prompt, the picture's file if there is one, and the model's name."""
+"""Makes the text of an answer from the prompt, the bytes of the picture (or None) and the model's name."""
 
 MODEL_VERSION = "simulated-vlm"
-"""How answers are signed: nobody shall take them for a real model's."""
+"""The model version in every answer, so that no answer is mistaken for a real model's."""
 MAX_REQUEST = 32 * 2**20
 """Larger requests are refused, bytes."""
 IDLE_SECONDS = 60.0
-"""A connection that says nothing for so long is closed."""
+"""A connection without a request for this long is closed."""
 CHARACTERS_PER_TOKEN, IMAGE_TOKENS = 4, 1032
 """Roughly how Gemini counts: English text, and a picture of 800 x 800 pixels as four tiles of 258 tokens."""
 PATH = re.compile(r"/v1(?:beta)?/models/([\w.-]+):generateContent")
@@ -59,16 +59,16 @@ class FakeGemini:
     """The server; it runs inside its with block: ``with FakeGemini(planner) as fake: client(fake.url)``.
 
     Args:
-        answering: makes the texts; called from several threads at once. A ValueError of its becomes an answer 400,
-            anything else 500.
-        rates: of the service's faults; none if None. The planner's own are not this class' business.
-        seed: of the faults. A request meets the same ones in every run, and others when it is made again.
-        port: to listen at, on 127.0.0.1; 0 for any free one.
+        answering: makes the texts; called from several threads at once. If it raises ValueError the answer has status
+            400, for anything else 500.
+        rates: of the service's faults; no faults if None. The planner's own errors are not read.
+        seed: of the faults. A request has the same faults in every run, and others when it is repeated.
+        port: the port to listen at, on 127.0.0.1; 0 for any free one.
     """
 
     def __init__(self, answering: Answering, rates: ErrorRates | None = None, seed: int = 0, port: int = 0) -> None:
         self.answering, self.rates, self._port = answering, rates or ErrorRates.none(), port
-        self._dice, self._lock = Dice(seed), threading.Lock()
+        self._random, self._lock = RequestRandom(seed), threading.Lock()
         self._server: _Server | None = None
         self._requests, self._faults, self._errors = Counter[str](), Counter[str](), list[str]()
 
@@ -84,30 +84,30 @@ class FakeGemini:
 
     @property
     def url(self) -> str:
-        """Where it listens.
+        """The server's address.
 
         Raises:
-            RuntimeError: it does not.
+            RuntimeError: the server is not running.
         """
         if self._server is None:
-            raise RuntimeError("the server runs inside its with block only")
+            raise RuntimeError("the server runs inside its with block only; use it as 'with FakeGemini(...) as fake:'")
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def requests(self) -> Counter[str]:
-        """Questions so far by kind: "keypoints", "trajectory" and "other"; and "refused" for what is no question."""
+        """Questions so far, by kind: "keypoints", "trajectory", "other", and "refused" for invalid requests."""
         with self._lock:
             return self._requests.copy()
 
     @property
     def faults(self) -> Counter[str]:
-        """Faults so far, by the names of their rates."""
+        """Number of faults so far, by the names of their rates."""
         with self._lock:
             return self._faults.copy()
 
     @property
     def errors(self) -> list[str]:
-        """What ``answering`` raised so far."""
+        """The errors that ``answering`` raised so far, as text."""
         with self._lock:
             return list(self._errors)
 
@@ -119,14 +119,16 @@ class FakeGemini:
         """
         found = PATH.fullmatch(path.partition("?")[0])
         if found is None:
-            return self._refuse(404, f"there is nothing at {path[:200]}; this stand-in knows generateContent only")
+            return self._refuse(
+                404, f"there is nothing at {path[:200]}; this stand-in serves models/<model>:generateContent only"
+            )
         try:
             question = _Question.model_validate_json(body)
             prompt, image = question.prompt, question.image
         except (ValidationError, ValueError) as error:
             return self._refuse(400, f"cannot read the request: {str(error)[:300]}")
         kind = kind_of(prompt)
-        rng = self._dice.throw(path.encode(), body)
+        rng = self._random.generator(path.encode(), body)
         drawn = (name for name in FAULTS if rng.random() < getattr(self.rates, name))
         fault = next((name for name in drawn if name != "wrong_count" or kind == "trajectory"), "")
         with self._lock:
@@ -143,8 +145,8 @@ class FakeGemini:
         if fault == "blocked":
             return 200, {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": MODEL_VERSION}
         try:
-            return 200, question.reply(spoil(self.answering(prompt, image, found[1]), fault), fault)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the test reads why
+            return 200, question.reply(corrupt(self.answering(prompt, image, found[1]), fault), fault)
+        except Exception as error:  # noqa: BLE001  # the client gets an answer in any case, and a test can read ``errors``
             with self._lock:
                 self._errors.append(f"{type(error).__name__}: {error}")
             return error_reply(400 if isinstance(error, ValueError) else 500, str(error)[:1000])
@@ -156,7 +158,7 @@ class FakeGemini:
 
 
 def client(url: str) -> Client:
-    """A google-genai client that asks a stand-in and nobody else, for ``GeminiModel(client=...)``.
+    """A google-genai client that asks the stand-in only, for ``GeminiModel(client=...)``.
 
     Raises:
         ImportError: google-genai is not installed.
@@ -168,10 +170,10 @@ def client(url: str) -> Client:
     return Client(api_key="stand-in", vertexai=False, http_options=options)
 
 
-def spoil(text: str, fault: str) -> str:
-    """An answer's text with a fault of form: truncated, malformed, not_finite, wrong_count or empty.
+def corrupt(text: str, fault: str) -> str:
+    """The text of an answer with a fault: truncated, malformed, not_finite, wrong_count or empty; unchanged for others.
 
-    A text without a JSON list has no numbers or waypoints to spoil and stays as it is.
+    A text without a JSON list has no number and no waypoint to corrupt and stays as it is.
     """
     if fault == "empty":
         return ""
@@ -189,7 +191,7 @@ def spoil(text: str, fault: str) -> str:
 
 
 def _without_number(value: Any) -> tuple[Any, bool]:
-    """A JSON value whose last number is NaN, and whether it had one."""
+    """The JSON value with its last number replaced by NaN, and whether it had a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | list | dict):
         return value, False
     if isinstance(value, int | float):
@@ -204,7 +206,7 @@ def _without_number(value: Any) -> tuple[Any, bool]:
 
 
 def error_reply(code: int, message: str) -> tuple[int, dict[str, Any]]:
-    """Status and body of an error as Google's services tell it."""
+    """Status and body of an error, as Google's services answer it."""
     status = STATUS_NAMES.get(code) or re.sub(r"\W+", "_", HTTPStatus(code).phrase).upper()
     return code, {"error": {"code": code, "message": message, "status": status}}
 
@@ -232,7 +234,7 @@ class _Config(BaseModel):
 
 
 class _Question(BaseModel):
-    """The parts of a request that matter here."""
+    """The parts of a request that are read."""
 
     model_config = ConfigDict(extra="ignore")
     contents: list[_Content] = Field(min_length=1)
@@ -270,7 +272,7 @@ class _Question(BaseModel):
         usage = {
             "promptTokenCount": _tokens(self.prompt) + IMAGE_TOKENS * images,
             "candidatesTokenCount": _tokens(text),
-            "thoughtsTokenCount": max(0, self.config.thinking.budget),  # all that it may
+            "thoughtsTokenCount": max(0, self.config.thinking.budget),  # as if the whole budget were used
         }
         content = {"role": "model", **({"parts": parts} if parts else {})}
         finish = "MAX_TOKENS" if fault == "truncated" else "STOP"
@@ -307,7 +309,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is its own business; the default prints a traceback."""
+        """Ignore clients that closed their connection; the default prints a traceback."""
 
     def stop(self) -> None:
         """Stop listening and end all connections, also those that wait."""
@@ -318,7 +320,7 @@ class _Server(ThreadingHTTPServer):
             for connection in self._open:
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
-                except OSError:  # the client was faster
+                except OSError:  # the client has closed it already
                     continue
 
 
@@ -331,12 +333,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            return self.send_error(411, "a request needs its length")
+            return self.send_error(411, "the request has no valid Content-Length")
         if len(length) > 12 or int(length) > MAX_REQUEST:
-            return self.send_error(413, f"a request has at most {MAX_REQUEST} bytes")
+            return self.send_error(413, f"the request is larger than {MAX_REQUEST} bytes")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            self.close_connection = True  # the client went away
+            self.close_connection = True  # the client has closed its side
             return None
         reply = self.server.fake.respond(self.path, body, self.server.stopping)
         if reply is None:
@@ -345,7 +347,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(*reply)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Anything but a readable POST, told as Google does; the connection ends, for its body was not read."""
+        """Answer anything but a readable POST with Google's form of an error, and close the connection, because the
+        body was not read."""
         self.close_connection = True
         self._answer(*error_reply(code, message or explain or HTTPStatus(code).phrase))
 
@@ -360,4 +363,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: Any) -> None:
-        """Silence: tests and progress bars own the terminal."""
+        """Print nothing, because tests and progress bars use the terminal."""

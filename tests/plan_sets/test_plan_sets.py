@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from scaffold_bench.cli.main import main
 from scaffold_bench.evaluation import evaluate
 from scaffold_bench.plan_sets.draw import show_plan
 from scaffold_bench.plan_sets.importing import import_plans
@@ -150,7 +149,7 @@ def test_examples_are_the_plans_that_succeeded(tmp_path: Path) -> None:
     assert 0.25 < np.linalg.norm(one.keypoints[-1, 0]) < 0.35  # pulled by 30 cm
     held = one.hands[10:] - one.keypoints[10:, 0]
     assert np.abs(held).max() < 0.02  # the hand's grasp point is at the handle
-    with pytest.raises(ValueError, match="not of a plan in the plan file"):
+    with pytest.raises(ValueError, match="followed a plan that is not in the plan file"):
         best_examples(make("noise(0.01):oracle", tmp_path / "b.npz", tasks=("drawer",)), run.records)
     eval_run = evaluate("reference", ["drawer"], states=1, trials=1)
     with pytest.raises(ValueError, match="evaluate with --split train"):
@@ -209,11 +208,11 @@ def test_plain_json_and_npz_become_plans(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("{", "is no JSON"),
-        ("{}", "holds no list"),
-        ("[" * 100_000, "is no JSON"),
-        ([1], "plan 0: is incomplete"),
-        ([{}], "plan 0: is incomplete"),
+        ("{", "is not JSON"),
+        ("{}", "is not a list of plans"),
+        ("[" * 100_000, "is not JSON"),
+        ([1], "plan 0: lacks a field"),
+        ([{}], "plan 0: lacks a field"),
         (rows(task="hammr"), "did you mean 'hammer'"),
         (rows(task="hammer"), "hammer needs 2"),
         (rows(split="fresh"), "plan 0: split: is 'fresh'"),
@@ -235,33 +234,25 @@ def test_what_cannot_be_imported_is_told(tmp_path: Path, content: Any, told: str
     with pytest.raises((InvalidScaffoldError, ValueError), match=told):
         import_plans(path)
     (tmp_path / "p.npz").write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(InvalidScaffoldError, match="no plan archive"):
+    with pytest.raises(InvalidScaffoldError, match="is not an NPZ file of plans"):
         import_plans(tmp_path / "p.npz")
     with pytest.raises(ValueError, match="no file"):
         import_plans(tmp_path / "nowhere.json")
 
 
 # ------------------------------------------------------------------------------------------------ command line
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
-    monkeypatch.setattr("sys.argv", ["scaffold-bench", *words])
-    monkeypatch.setenv("COLUMNS", "200")
-    with contextlib.suppress(SystemExit):  # a known error ends in exit code 2 and one sentence
-        main()
-    out, err = capsys.readouterr()
-    return " ".join((out + err).split())
+def test_the_commands_for_plans(command_line: Callable[..., tuple[int, str, str]]) -> None:
+    def printed(*words: str) -> str:
+        _, out, err = command_line(*words)
+        return " ".join((out + err).split())
 
-
-def test_the_commands_for_plans(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
     make_it = ["plans", "make", "--tasks", "drawer,sponge", "-n", "2", "--out", "p.npz", "--split", "both"]
-    assert "p.npz: 8 plans, 8 valid" in command(capsys, monkeypatch, *make_it)
-    assert "p.npz: 8 plans are sound" in command(capsys, monkeypatch, "plans", "validate", "p.npz")
-    assert "100 %" in command(capsys, monkeypatch, "plans", "stats", "p.npz")
+    assert "p.npz: 8 plans, 8 valid" in printed(*make_it)
+    assert "p.npz: 8 plans are well-formed" in printed("plans", "validate", "p.npz")
+    assert "100 %" in printed("plans", "stats", "p.npz")
     Path("rows.json").write_text(json.dumps(rows()))
-    assert "i.npz: 1 plans" in command(capsys, monkeypatch, "plans", "import", "rows.json", "--out", "i.npz")
-    assert "no plan file 'nowhere'" in command(capsys, monkeypatch, "plans", "stats", "nowhere")
+    assert "i.npz: 1 plans" in printed("plans", "import", "rows.json", "--out", "i.npz")
+    assert "no plan file 'nowhere'" in printed("plans", "stats", "nowhere")
     run = [
         "evaluate",
         "--tasks",
@@ -275,8 +266,8 @@ def test_the_commands_for_plans(
         "--scaffolds",
         "p.npz",
     ]
-    command(capsys, monkeypatch, *run, "--out", "run")
-    assert "drawer: 1 examples" in command(capsys, monkeypatch, "plans", "examples", "p.npz", "run", "--out", "e.json")
+    printed(*run, "--out", "run")
+    assert "drawer: 1 examples" in printed("plans", "examples", "p.npz", "run", "--out", "e.json")
     assert load_examples(Path("e.json"))["drawer"]
 
 
@@ -287,10 +278,7 @@ def test_a_plan_is_drawn_without_a_picture_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.rendering
-def test_a_plan_is_drawn_over_the_picture(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    told = command(capsys, monkeypatch, "plans", "show", "oracle", "--task", "hammer", "--state", "1")
-    assert "picture: runs/plans/hammer-001.png" in told
+def test_a_plan_is_drawn_over_the_picture(command_line: Callable[..., tuple[int, str, str]]) -> None:
+    _, out, _ = command_line("plans", "show", "oracle", "--task", "hammer", "--state", "1")
+    assert "picture: runs/plans/hammer-001.png" in out
     assert Path("runs/plans/hammer-001.png").stat().st_size > 100_000

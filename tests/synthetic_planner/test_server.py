@@ -16,7 +16,7 @@ from scaffold_bench.scaffolds.vlm.answers import AnswerError, json_list
 from scaffold_bench.scaffolds.vlm.model import GeminiModel, Query, VlmError
 from scaffold_bench.synthetic_planner import server as fake_gemini
 from scaffold_bench.synthetic_planner.faults import ErrorRates
-from scaffold_bench.synthetic_planner.server import FakeGemini, client, spoil
+from scaffold_bench.synthetic_planner.server import FakeGemini, client, corrupt
 
 pytest.importorskip("google.genai")
 
@@ -184,16 +184,16 @@ def test_stopping_ends_what_waits_and_frees_the_port(capfd: pytest.CaptureFixtur
         ("So:\n```json\n[[1], [true]]\n```", "[[NaN], [true]]", "[[1]]"),
     ],
 )
-def test_spoilt_answers_cannot_be_read_or_lack_an_entry(text: str, without_number: str, one_less: str) -> None:
-    assert spoil(text, "not_finite") == without_number
-    assert spoil(text, "wrong_count") == one_less
-    assert spoil(text, "empty") == ""
-    assert spoil(text, "") == text
+def test_corrupted_answers_cannot_be_read_or_lack_an_entry(text: str, without_number: str, one_less: str) -> None:
+    assert corrupt(text, "not_finite") == without_number
+    assert corrupt(text, "wrong_count") == one_less
+    assert corrupt(text, "empty") == ""
+    assert corrupt(text, "") == text
     for fault in ("truncated", "malformed", "not_finite"):
         with pytest.raises(AnswerError):
-            json_list(spoil(text, fault))
+            json_list(corrupt(text, fault))
 
 
-def test_an_answer_without_numbers_has_none_to_spoil() -> None:
+def test_an_answer_without_numbers_has_none_to_corrupt() -> None:
     for fault in ("not_finite", "wrong_count"):
-        assert spoil("no list", fault) == "no list"
+        assert corrupt("no list", fault) == "no list"

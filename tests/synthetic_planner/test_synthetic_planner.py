@@ -17,8 +17,7 @@ import pytest
 from scaffold_bench.plan_sets.make import make_plans, requests
 from scaffold_bench.plan_sets.statistics import plan_distances
 from scaffold_bench.scaffolds import load_scaffolds, resolve_provider
-from scaffold_bench.synthetic_planner import SimulatedPlanner
-from scaffold_bench.synthetic_planner import provider as simulated_vlm
+from scaffold_bench.synthetic_planner import SimulatedPlanner, provider
 
 
 def test_its_name_leads_to_it_and_its_options_are_checked() -> None:
@@ -37,7 +36,7 @@ def test_its_name_leads_to_it_and_its_options_are_checked() -> None:
 def test_a_plan_set_is_made_from_pictures_and_labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     two = functools.partial(SimulatedPlanner, states={"eval": range(2)})
-    monkeypatch.setattr(simulated_vlm, "SimulatedPlanner", two)
+    monkeypatch.setattr(provider, "SimulatedPlanner", two)
     out = tmp_path / "plans.npz"
     make_plans("simulated-vlm?errors=0", ["sponge"], "eval", 2, out)
     for state, plan in enumerate(load_scaffolds(out)):
