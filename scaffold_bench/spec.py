@@ -26,6 +26,8 @@ CONTROL_DT = 1 / 60
 WRIST_DIM = 6
 FINGERTIPS = ("index", "middle", "ring", "thumb")
 """Order of everything that has one entry per finger."""
+CONTACT_FORCE = 0.05
+"""Newtons above which a fingertip counts as touching (ours)."""
 PALM_POINT = (0.045, 0.015, 0.06)
 """A point in front of the palm where a grasped object sits, hand frame, metres (grasping study)."""
 WORLD = "world"

@@ -13,7 +13,16 @@ import torch
 
 from scaffold_bench.control import RESIDUAL_LIMITS, interpolate, wrist_rotation
 from scaffold_bench.plan import PLAN_WAYPOINTS, Scaffold, Waypoints
-from scaffold_bench.spec import EPISODE_STEPS, FloatArray, Measures, Memory, SceneState, StartState, TaskSpec
+from scaffold_bench.spec import (
+    CONTACT_FORCE,
+    EPISODE_STEPS,
+    FloatArray,
+    Measures,
+    Memory,
+    SceneState,
+    StartState,
+    TaskSpec,
+)
 from scaffold_bench.tasks.counter import (  # noqa: F401  # tasks from outside import them from here
     COUNTER_HEIGHT,
     COUNTER_X,
@@ -206,7 +215,7 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(x * x + y * y + z * z)
 
 
-def touching(state: SceneState, body: str, threshold: float = 0.05) -> torch.Tensor:
+def touching(state: SceneState, body: str, threshold: float = CONTACT_FORCE) -> torch.Tensor:
     """Which fingertips (n, 4) push on a body with more than ``threshold`` newtons."""
     x, y, z = state.tip_forces[body].unbind(-1)
     return torch.sqrt(x * x + y * y + z * z) > threshold
