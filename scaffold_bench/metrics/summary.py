@@ -113,7 +113,9 @@ def outcomes(runs: Sequence[Sequence[EpisodeRecord]], field: str = "success_once
         states, trials = (len({getattr(record, axis) for record in ordered[0]}) for axis in ("state", "trial"))
         keys = [[record.key for record in records] for records in ordered]
         if len(set(keys[0])) != states * trials or any(other != keys[0] for other in keys):
-            raise ValueError(f"{task}: every training seed must have the same states and trials, each once")
+            raise ValueError(
+                f"{task}: every training seed must have the same states, and every state the same trials, each once"
+            )
         values = [[float(getattr(record, field)) for record in records] for records in ordered]
         arrays[task] = np.array(values).reshape(len(runs), states, trials)
     return arrays

@@ -174,7 +174,7 @@ def test_an_interrupted_write_leaves_the_old_file(path, monkeypatch):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, "replace", fail)
+        patch.setattr("os.replace", fail)
         with pytest.raises(OSError, match="disk full"):
             save(path, plan(seed=2))
     assert path.read_bytes() == before
