@@ -14,8 +14,10 @@ PACKAGE = ROOT / "scaffold_bench"
 MAY_IMPORT = {
     "spec": set(),
     "version": set(),
+    "files": set(),
+    "planner_names": set(),
     "plan": {"spec"},
-    "records": {"spec"},
+    "records": {"spec", "files"},
     "types": {"spec", "plan", "records"},
     "control": {"spec", "plan"},
     "metrics": {"spec", "records"},
@@ -23,13 +25,14 @@ MAY_IMPORT = {
     "objects": {"spec", "control"},
     "tasks": {"spec", "plan", "control", "robots", "objects"},
     "envs": {"spec", "plan", "control", "robots", "objects", "tasks.base"},
-    "scaffolds": {"spec", "plan", "control"},
-    "submissions": {"spec", "records", "metrics", "version"},
+    "scaffolds": {"spec", "files", "planner_names", "plan", "control"},
+    "submissions": {"spec", "files", "planner_names", "records", "metrics", "version"},
     "leaderboard": {"metrics", "submissions"},
     "registration": {"spec", "plan", "control", "scaffolds", "envs", "tasks"},
-    "policies": {"spec", "plan", "control", "envs.mdp"},
+    "policies": {"spec", "files", "plan", "control", "envs.mdp"},
     "evaluation": {
         "spec",
+        "files",
         "plan",
         "records",
         "metrics",
@@ -58,6 +61,8 @@ FACADES = {"types"}
 """For others: no layer imports them, but for the names that ``import scaffold_bench`` gives."""
 WITHOUT_SIMULATOR = (
     "spec",
+    "files",
+    "planner_names",
     "plan",
     "records",
     "types",

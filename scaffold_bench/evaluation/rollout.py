@@ -13,10 +13,7 @@ from scaffold_bench.metrics import NEVER
 from scaffold_bench.plan import Scaffold
 from scaffold_bench.policies.base import Episode, Policy
 from scaffold_bench.records.episode import EpisodeRecord
-from scaffold_bench.spec import FloatArray, TaskSpec
-
-CONTACT_FORCE = 0.05
-"""Newtons above which a fingertip counts as touching (ours)."""
+from scaffold_bench.spec import CONTACT_FORCE, FloatArray, TaskSpec
 
 
 @dataclass
@@ -31,7 +28,7 @@ class EpisodeTally:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def add(self, reward: FloatArray, info: Mapping[str, Any]) -> None:
-        """Note one step: reward (n,) and what the environments tell, with n in front."""
+        """Note one step: reward (n,) and the environments' infos, with n in front."""
         self.errors.append(info["tracking_error"])
         self.tip_forces.append(info["tip_forces"])
         self.successes.append(info["success"])
@@ -64,9 +61,9 @@ class EpisodeTally:
             task=self.spec.name,
             env_id=self.spec.id,
             split=split,
-            state=state,
-            trial=trial,
-            seed=seed,
+            state=int(state),
+            trial=int(trial),
+            seed=int(seed),
             success_once=success_once,
             success_at_end=successes[-1],
             first_success=successes.index(True) + 1 if success_once else -1,
@@ -96,8 +93,8 @@ def _first(happens: np.ndarray) -> int:
     return int(happens.argmax()) if happens.any() else NEVER
 
 
-def _told(env: Any, plan: Scaffold, seed: int) -> Episode:
-    """What a policy is told about an episode of an environment."""
+def _episode(env: Any, plan: Scaffold, seed: int) -> Episode:
+    """What a policy gets to know about an episode of an environment."""
     return Episode(
         spec=env.task.spec,
         scaffold=plan,
@@ -130,7 +127,7 @@ def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[
     observation, _ = env.reset(seed=seeds + idle, options=options)
     plans = env.scaffolds[: len(episodes)]
     for policy, plan, seed in zip(policies, plans, seeds, strict=True):
-        policy.reset(_told(env, plan, seed))
+        policy.reset(_episode(env, plan, seed))
     tally, actions = EpisodeTally(env.task.spec), np.zeros(env.action_space.shape, dtype=np.float32)
     for _ in range(env.task.spec.horizon):
         for row, policy in enumerate(policies):
@@ -158,7 +155,7 @@ def run_episode(
     seed = env.start_state_set.trial_seed(state, trial)
     observation, _ = env.reset(seed=seed, options={"state": state, "trial": trial})
     plan = env.scaffold
-    policy.reset(_told(env, plan, seed))
+    policy.reset(_episode(env, plan, seed))
     if on_step is not None:
         on_step(env)
     tally = EpisodeTally(env.task.spec)

@@ -8,7 +8,6 @@ it was made for and where it came from.
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from scaffold_bench.files import write_atomically
 from scaffold_bench.plan import SCAFFOLD_VERSION, InvalidScaffoldError, Scaffold, Waypoints
 from scaffold_bench.scaffolds.from_waypoints import frames_of, scaffold_from_waypoints
 from scaffold_bench.spec import EPISODE_STEPS, MAX_HORIZON, WRIST_DIM, FloatArray
@@ -197,11 +197,7 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
                 members[f"g{index}_{name}"] = np.stack(rows).astype("<f4")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **members)  # type: ignore[arg-type]  # numpy types savez's keywords as bool
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".part")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, target)
+    write_atomically(Path(path), buffer.getvalue())
 
 
 def load_scaffolds(path: str | Path) -> ScaffoldFile:

@@ -8,13 +8,13 @@ once they change; and since anybody can write a file, only maintainers may commi
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from scaffold_bench.files import write_atomically
+from scaffold_bench.records.codec import to_json
 from scaffold_bench.submissions.bundle import VERIFICATION
 from scaffold_bench.submissions.model import MAX_ROWS, MAX_SUBMISSION_BYTES, Line, Numerics, Part, Sha256, Word
 
@@ -84,9 +84,7 @@ def verification_path(submission: Path) -> Path:
 def write_verification(submission: Path, verification: Verification) -> Path:
     """Write the file, whole or not at all; returns its path."""
     path = verification_path(submission)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(verification.model_dump(), indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, to_json(verification.model_dump(), indent=2) + "\n")
     return path
 
 
