@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "submissions": {"spec", "records", "metrics", "version"},
     "leaderboard": {"metrics", "submissions"},
     "registration": {"spec", "plan", "control", "scaffolds", "envs", "tasks"},
-    "policies": {"spec", "plan", "control", "envs.mdp"},
+    "policies": {"spec", "plan", "records", "control", "envs.mdp"},
     "evaluation": {
         "spec",
         "plan",
