@@ -10,6 +10,6 @@ for id in "${ids[@]}"; do
     echo "residual_ppo.py --preset cpu --scaffolds recorded:simulated-vlm --name $id-simulated-1 --env-id Scaffold-$id-v0"
 done > runs/.jobs
 for id in "${ids[@]}"; do
-    echo "ppo_no_scaffold.py --env-id Scaffold-$id-v0"
+    echo "residual_ppo.py --preset no-scaffold --env-id Scaffold-$id-v0"
 done >> runs/.jobs
 xargs -a runs/.jobs -P "${JOBS:-$(nproc)}" -I{} bash -c 'python baselines/{} --resume --track none'

@@ -2,7 +2,7 @@
 # The entries of the package's own policies: evaluated, prepared and verified by the commands that everybody uses.
 #
 #     bash baselines/benchmark.sh 1 2 3                    # trains; see docs/baselines.md
-#     bash baselines/benchmark_plans.sh                    # trains on simulated plans, and without the planned wrist
+#     bash baselines/benchmark_plans.sh                    # trains on simulated plans, and with --preset no-scaffold
 #     pack() { python scripts/make_baselines.py --pack "$@"; }
 #     pack runs/seed-1 runs/*-cpu-1; pack runs/seed-2 runs/*-cpu-2; pack runs/seed-3 runs/*-cpu-3
 #     pack runs/on-simulated runs/*-simulated-1; pack runs/no-scaffold runs/*-no-scaffold-1

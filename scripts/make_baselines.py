@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from scaffold_bench.files import ZOO
-from scaffold_bench.policies.actor import about, load_actor, save_actor
+from scaffold_bench.policies import about, load_actor, save_actor
 from scaffold_bench.registration import get_task, task_names
 
 ROOT = Path(__file__).parents[1]
@@ -70,10 +70,10 @@ def pack(run: Path, folder: Path) -> None:
     """Put a run's policy into a folder of policies; weights become half-precision numbers, to be small."""
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     task = get_task(facts["args"]["env_id"]).spec.name
-    actor, told = load_actor(run / "policy.safetensors"), about(run / "policy.safetensors")
+    actor, header = load_actor(run / "policy.safetensors"), about(run / "policy.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
     halves = [(weight.half(), bias.half()) for weight, bias in actor.layers]
-    save_actor(folder / f"{task}.safetensors", halves, actor.mean, actor.std, actor.base, told)
+    save_actor(folder / f"{task}.safetensors", halves, actor.mean, actor.std, actor.base, header)
 
 
 def kept_runs(method: str) -> dict[str, list[dict[str, Any]]]:
@@ -92,8 +92,9 @@ def evaluations(run: dict[str, Any]) -> list[dict[str, float]]:
 
 
 def best_of(run: dict[str, Any]) -> dict[str, float]:
-    """The evaluation of the policy that was kept: the last of the best."""
-    return max(enumerate(evaluations(run)), key=lambda one: (one[1]["eval_success_once"], one[0]))[1]
+    """The evaluation of the policy that was kept: the last of the best, but not the one before training."""
+    trained = [point for point in evaluations(run) if point["steps"] > 0]
+    return max(enumerate(trained), key=lambda one: (one[1]["eval_success_once"], one[0]))[1]
 
 
 def first_good(run: dict[str, Any]) -> dict[str, float] | None:
@@ -126,7 +127,7 @@ def table(runs: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
-def told(runs: dict[str, list[dict[str, Any]]]) -> str:
+def origin(runs: dict[str, list[dict[str, Any]]]) -> str:
     """Where and with what the runs were made."""
     some = next(iter(runs.values()))[0]
     hardware, versions = some["hardware"], some["versions"]
@@ -188,7 +189,7 @@ def main(arguments: list[str]) -> None:
     for method, (begin, end) in MARKS.items():
         runs = kept_runs(method)
         before, rest = made.split(begin)
-        made = f"{before}{begin}\n{table(runs)}\n\n{told(runs)}\n{end}{rest.split(end)[1]}"
+        made = f"{before}{begin}\n{table(runs)}\n\n{origin(runs)}\n{end}{rest.split(end)[1]}"
     if arguments == ["--check"]:
         if made != text:
             sys.exit("docs/baselines.md is not what the kept runs say; run scripts/make_baselines.py and commit it")

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "submissions": {"spec", "files", "planner_names", "records", "metrics", "version"},
     "leaderboard": {"metrics", "submissions"},
     "registration": {"spec", "plan", "control", "scaffolds", "envs", "tasks"},
-    "policies": {"spec", "files", "plan", "control", "envs.mdp"},
+    "policies": {"spec", "files", "plan", "records", "control", "envs.mdp"},
     "evaluation": {
         "spec",
         "files",

@@ -1,5 +1,6 @@
 """Rollouts over frozen states, records, and the tables made of them."""
 
+from scaffold_bench.evaluation.media import record_episode
 from scaffold_bench.evaluation.protocol import PRESETS, Preset
 from scaffold_bench.evaluation.runner import Results, evaluate
 from scaffold_bench.policies.base import Episode, Policy
@@ -17,4 +18,5 @@ __all__ = [
     "evaluate",
     "make_policy",
     "read_records",
+    "record_episode",
 ]

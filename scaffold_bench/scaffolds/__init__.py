@@ -7,7 +7,7 @@ from scaffold_bench.scaffolds.names import register_provider, resolve_provider
 from scaffold_bench.scaffolds.oracle import OracleProvider
 from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets
 from scaffold_bench.scaffolds.storage import ScaffoldEntry, ScaffoldFile, load_scaffolds, save_scaffolds
-from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider
+from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider, files_of
 
 __all__ = [
     "MixedProvider",
@@ -18,6 +18,7 @@ __all__ = [
     "ScaffoldEntry",
     "ScaffoldFile",
     "failed_scaffold",
+    "files_of",
     "kept_sets",
     "load_scaffolds",
     "register_provider",

@@ -1,4 +1,4 @@
-"""The learner's arithmetic by hand, and short runs: what is resumed or shared is the same as what is not."""
+"""The learner's arithmetic by hand, its loop on a stage, and short runs: resumed or shared, they are the same."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import dataclasses
 import importlib
 import json
 import math
+import os
+import subprocess
 import sys
+import types
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+from safetensors.torch import load_file
 
 from scaffold_bench.evaluation import evaluate as evaluate_policy
-from scaffold_bench.policies.actor import ActorPolicy, about, load_actor, save_actor
-from scaffold_bench.policies.plan_following import PlanFollowing
+from scaffold_bench.policies import ActorPolicy, PlanFollowing, about, load_actor, load_checkpoint, save_actor
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "baselines"))  # so that the processes it spawns find it too
+BASELINES = Path(__file__).parents[2] / "baselines"
+sys.path.insert(0, str(BASELINES))  # so that the processes it spawns find it too
 ppo: Any = importlib.import_module("residual_ppo")
 
 TINY = dict(
@@ -47,6 +52,18 @@ def test_given_arguments_override_the_preset() -> None:
     assert ppo.parse([]) == ppo.PRESETS["paper"]
     cpu = ppo.parse(["--preset", "cpu", "--num-envs", "16"])
     assert cpu == dataclasses.replace(ppo.PRESETS["cpu"], num_envs=16)
+    bare = ppo.parse(["--preset", "no-scaffold", "--lead", "5"])
+    assert (bare.wrist_plan, bare.lead, bare.grasp, bare.initial_std, bare.initial_finger_std) == (False, 5, 0, 1, 1)
+
+
+def test_every_argument_has_a_help_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        ppo.parse(["--help"])
+    text = capsys.readouterr().out
+    for line in text.splitlines():
+        assert not line.strip("│ ").startswith("(default"), f"the argument above has none: {line}"
+    assert "without it an action moves the wrist" in text
 
 
 def test_the_default_is_the_paper_s_table() -> None:
@@ -70,80 +87,19 @@ def test_advantages_by_hand() -> None:
     gamma, lam = 0.9, 0.5
     rewards = torch.tensor([[1.0], [2.0], [3.0]])
     values = torch.tensor([[10.0], [20.0], [30.0]])
-    last = torch.tensor([40.0])
-    alive = ppo.advantages(rewards, values, torch.zeros(3, 1), last, gamma, lam).squeeze(1)
+    last, no, never = torch.tensor([40.0]), torch.zeros(3, 1), torch.zeros(3, 1, dtype=torch.bool)
+    alive = ppo.advantages(rewards, values, never, no, last, gamma, lam).squeeze(1)
     third = 3 + 0.9 * 40 - 30  # 9
     second = 2 + 0.9 * 30 - 20 + 0.45 * third  # 9 + 4.05
     first = 1 + 0.9 * 20 - 10 + 0.45 * second  # 9 + 5.8725
     torch.testing.assert_close(alive, torch.tensor([first, second, third]))
-    ended = ppo.advantages(rewards, values, torch.tensor([[0.0], [1.0], [0.0]]), last, gamma, lam).squeeze(1)
+    ended = torch.tensor([[False], [True], [False]])
+    terminated = ppo.advantages(rewards, values, ended, no, last, gamma, lam).squeeze(1)
     second = 2 - 20.0  # nothing after the episode's end counts
-    torch.testing.assert_close(ended, torch.tensor([1 + 0.9 * 20 - 10 + 0.45 * second, second, third]))
-
-
-class Stage:
-    """Two environments: the first is truncated by its second step, the second terminates with it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def step(self, action: torch.Tensor) -> Any:  # noqa: ARG002
-        self.count += 1
-        ends = self.count == 2
-        terminated, truncated = torch.tensor([False, ends]), torch.tensor([ends, False])
-        info = {
-            "elapsed_steps": torch.tensor([self.count] * 2),
-            "success_once": torch.tensor([True, False]),
-            "tracking_error": torch.zeros(2, 1),
-            "tip_forces": torch.zeros(2, 4),
-        }
-        infos = {"final_obs": torch.full((2, 3), 5.0), "final_info": info} if ends else {}
-        return torch.zeros(2, 3), torch.ones(2), terminated, truncated, infos
-
-
-def no_base(observation: torch.Tensor) -> torch.Tensor:
-    return torch.zeros(len(observation), 2)
-
-
-def test_only_what_was_cut_off_is_bootstrapped() -> None:
-    args = dataclasses.replace(ppo.PRESETS["cpu"], hidden=(), num_steps=3, reward_scale=0.5, gamma=0.9)
-    model = ppo.ActorCritic(3, 2, args)
-    torch.nn.init.constant_(model.critic[0].weight, 1.0)  # the value is the sum of the observation
-    normalizer = ppo.Normalizer(3, torch.device("cpu"))
-    normalizer.update(torch.tensor([[-1.0] * 3, [1.0] * 3]))  # mean 0, deviation 1
-    returns = torch.zeros(2)
-    never = torch.full((2,), -1)
-    start, generator = torch.zeros(2, 3), torch.Generator()
-    batch, _ = ppo.rollout(Stage(), start, model, normalizer, generator, args, returns, no_base, never)
-    torch.testing.assert_close(batch.rewards, torch.tensor([[0.5, 0.5], [0.5 + 0.9 * 15.0, 0.5], [0.5, 0.5]]))
-    torch.testing.assert_close(batch.dones, torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
-    assert batch.episodes["return"] == [2.0, 2.0]
-    assert batch.episodes["success"] == [1.0, 0.0]
-    torch.testing.assert_close(returns, torch.ones(2))
-
-
-def test_a_first_episode_is_cut_off_with_the_value_of_what_was_left() -> None:
-    class Resettable(Stage):
-        masks: ClassVar[list[list[bool]]] = []
-
-        def reset(self, options: dict[str, Any]) -> Any:
-            self.masks.append(options["reset_mask"].tolist())
-            return torch.full((2, 3), 7.0), {}
-
-    args = dataclasses.replace(ppo.PRESETS["cpu"], hidden=(), num_steps=1, reward_scale=1.0, gamma=0.9)
-    model, normalizer = ppo.ActorCritic(3, 2, args), ppo.Normalizer(3, torch.device("cpu"))
-    torch.nn.init.constant_(model.critic[0].bias, 4.0)
-    normalizer.update(torch.tensor([[-1.0] * 3, [1.0] * 3]))
-    returns, cuts = torch.zeros(2), torch.tensor([1, 5])
-    batch, observation = ppo.rollout(
-        Resettable(), torch.zeros(2, 3), model, normalizer, torch.Generator(), args, returns, no_base, cuts
-    )
-    torch.testing.assert_close(batch.rewards[0], torch.tensor([1.0 + 0.9 * 4.0, 1.0]))
-    assert batch.dones[0].tolist() == [1.0, 0.0]
-    assert Resettable.masks == [[True, False]]
-    assert returns.tolist() == [0.0, 1.0]
-    assert cuts.tolist() == [0, 4]
-    assert observation[0, 0] == 7.0
+    torch.testing.assert_close(terminated, torch.tensor([1 + 0.9 * 20 - 10 + 0.45 * second, second, third]))
+    cut = ppo.advantages(rewards, values, ended, torch.tensor([[0.0], [7.0], [0.0]]), last, gamma, lam).squeeze(1)
+    second = 2 + 0.9 * 7 - 20.0  # but the value of where it was cut off
+    torch.testing.assert_close(cut, torch.tensor([1 + 0.9 * 20 - 10 + 0.45 * second, second, third]))
 
 
 def test_the_learning_rate_follows_the_divergence() -> None:
@@ -157,70 +113,165 @@ def test_the_learning_rate_follows_the_divergence() -> None:
     assert ppo.adapted(3e-4, 1.0, 0.0, bounds) == 3e-4
 
 
-def test_gaussians_agree_with_torch() -> None:
-    generator = torch.Generator().manual_seed(0)
-    old, new, action = torch.randn(3, 6, 4, generator=generator).double()
-    old_log, new_log = torch.randn(2, 4, generator=generator).double()
-    p, q = (torch.distributions.Normal(mean, log.exp()) for mean, log in ((old, old_log), (new, new_log)))
-    torch.testing.assert_close(ppo.gaussian_log_prob(action, new, new_log), q.log_prob(action).sum(1))
-    torch.testing.assert_close(ppo.gaussian_entropy(new_log), q.entropy().sum(1)[0])
-    kl = torch.distributions.kl_divergence(p, q).sum(1).mean()
-    torch.testing.assert_close(ppo.gaussian_kl(old, old_log, new, new_log), kl)
-
-
 def test_the_normaliser_is_the_mean_and_deviation_of_all_it_saw() -> None:
     rng = np.random.default_rng(0)
     data = rng.normal(3.0, 2.0, (500, 4)) * [1, 10, 0.1, 1e-9]
-    normalizer = ppo.Normalizer(4, torch.device("cpu"))
+    normalizer = ppo.Normalizer(4)
     for part in np.split(data, [20, 100, 350]):
         normalizer.update(torch.from_numpy(part).reshape(-1, 2, 4) if len(part) % 2 == 0 else torch.from_numpy(part))
-    np.testing.assert_allclose(normalizer.mean, data.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(normalizer.std(), np.maximum(data.std(0), 1e-2), rtol=1e-9)
+    mean, std = normalizer.statistics()
+    np.testing.assert_allclose(mean, data.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(std, np.maximum(data.std(0), 1e-2), rtol=1e-6)
     far = normalizer(torch.full((1, 4), 1e6))
     assert float(far.max()) == 10.0
+
+
+# ------------------------------------------------------------------------------------------------ the loop on a stage
+class Stage:
+    """Two environments: the second step truncates the first one and terminates the second one."""
+
+    single_observation_space = gym.spaces.Box(-9, 9, (3,))
+    single_action_space = gym.spaces.Box(-1, 1, (7,))
+    start_state_set = types.SimpleNamespace(sha256="stage")
+    observation_layout: Any = types.MappingProxyType({})
+
+    def __init__(self, env_id: str, num_envs: int, split: str, autoreset: bool = True, **_: Any) -> None:  # noqa: ARG002
+        self.num_envs, self.split, self.autoreset, self.masks = num_envs, split, autoreset, []
+
+    def set_tracking_threshold(self, threshold: float) -> None:
+        pass
+
+    def reset(self, seed: Any = None, options: Any = None) -> Any:
+        if options and "reset_mask" in options:
+            self.masks.append(options["reset_mask"].tolist())
+            return torch.full((2, 3), 7.0), {}
+        self.count = 0
+        return torch.randn(2, 3, generator=torch.Generator().manual_seed(np.ravel(seed)[0].item())), {}
+
+    def step(self, action: torch.Tensor) -> Any:
+        self.count += 1
+        ends = self.count == 2
+        truncated, terminated = torch.tensor([ends, False]), torch.tensor([False, ends])
+        info = {
+            "elapsed_steps": torch.tensor([self.count] * 2),
+            "success": torch.tensor([True, False]),
+            "success_once": torch.tensor([True, False]),
+            "tracking_error": torch.zeros(2, 1),
+            "tip_forces": torch.zeros(2, 4),
+        }
+        infos = {**info, "final_obs": torch.full((2, 3), 5.0), "final_info": info} if ends else info
+        if not self.autoreset:
+            truncated = terminated = torch.tensor([ends, ends])
+        return action[:, :3].clone(), torch.ones(2), terminated, truncated, infos
+
+
+@pytest.fixture
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Plays one iteration of three steps on the stage; gives what was learned from it."""
+
+    def play(first_episodes_end_before: int, **changes: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        advantages, evaluate = ppo.advantages, ppo.evaluate
+
+        def make(*args: Any, **kwargs: Any) -> Stage:
+            stage = Stage(*args, **kwargs)
+            found["stage" if stage.autoreset else "held_out"] = stage
+            return stage
+
+        def seen_agent(envs: Any, seeds: Any, agent: Any, base: Any) -> Any:
+            found.setdefault("agent", agent)
+            return evaluate(envs, seeds, agent, base)
+
+        def noted(rewards: Any, values: Any, ended: Any, cut_values: Any, last_value: Any, *rest: Any) -> Any:
+            found.update(rewards=rewards, ended=ended, cut_values=cut_values.clone())
+            with torch.no_grad():
+                found["value"] = lambda x: found["values"][x]
+                found["values"] = {
+                    x: float(found["agent"](found["agent"].normalizer(torch.full((1, 3), x)))[1]) for x in (5.0, 7.0)
+                }
+            return advantages(rewards, values, ended, cut_values, last_value, *rest)
+
+        monkeypatch.setattr(ppo.gym, "make_vec", make)
+        monkeypatch.setattr(ppo, "evaluate", seen_agent)
+        monkeypatch.setattr(ppo, "advantages", noted)
+        monkeypatch.setattr(ppo, "EPISODE_STEPS", first_episodes_end_before)
+        given = dict(num_envs=2, num_steps=3, total_steps=6, hidden=(8,), lead=0, grasp=0.0, reward_scale=0.5)
+        found["folder"] = ppo.train(tiny(tmp_path, **given, **changes))
+        return found
+
+    return play
+
+
+def test_only_what_was_cut_off_is_bootstrapped(played: Any) -> None:
+    found = played(10**9)
+    torch.testing.assert_close(found["rewards"], torch.full((3, 2), 0.5))
+    assert found["ended"].tolist() == [[False, False], [True, True], [False, False]]
+    expected = torch.tensor([[0.0, 0.0], [found["value"](5.0), 0.0], [0.0, 0.0]])
+    assert expected.any()
+    torch.testing.assert_close(found["cut_values"], expected)
+    row = progress(found["folder"])[1]
+    assert (row["episode_return"], row["episode_length"], row["episode_success"], row["reward"]) == (2.0, 2.0, 0.5, 1.0)
+
+
+def test_first_episodes_are_cut_off_with_the_value_of_what_was_left(played: Any) -> None:
+    found = played(2)  # each with its first step
+    assert found["stage"].masks == [[True, True]]
+    assert found["ended"].tolist() == [[True, True], [True, True], [False, False]]
+    assert found["cut_values"][0].all()  # of the observation that the step led to, which is the action
+    assert float(found["cut_values"][1, 0]) == pytest.approx(found["value"](5.0))
+    row = progress(found["folder"])[1]
+    assert row["episode_return"] == 1.0  # only whole episodes count, from where they began
+
+
+def test_what_is_evaluated_is_a_running_average_of_the_actor(played: Any) -> None:
+    found = played(10**9, averaging=0.75, checkpoint_every=1)
+    tensors = load_file(found["folder"] / "checkpoints" / "000001.safetensors")
+    torch.manual_seed(1)
+    begin = ppo.Agent(3, 7, tiny(found["folder"], hidden=(8,))).actor.state_dict()
+    for name, weights in begin.items():
+        now = tensors[f"model.actor.{name}"]
+        assert not torch.equal(now, weights)
+        torch.testing.assert_close(tensors[f"model.averaged.{name}"], 0.75 * weights + 0.25 * now)
+    stored = load_actor(found["folder"] / "policy.safetensors")
+    assert torch.equal(stored.layers[0][0], tensors["model.averaged.0.weight"])
+    assert not found["agent"].averaged[0].weight.requires_grad
 
 
 # ------------------------------------------------------------------------------------------------ processes
 def _gradients(rank: int, port: int, folder: str) -> None:
     """One of two processes that share a batch."""
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    torch.manual_seed(0)
-    model, data = torch.nn.Linear(3, 2), torch.randn(8, 3)
-    model(data[4 * rank : 4 * rank + 4]).square().mean().backward()
-    ppo.average_gradients(list(model.parameters()))
-    normalizer = ppo.Normalizer(3, torch.device("cpu"))
-    normalizer.update(data[: 3 + 5 * rank] if rank else data[:3])
-    found = {"gradient": model.weight.grad.tolist(), "mean": normalizer.mean.tolist()}
+    agent, data = _agent_and_data()
+    model = torch.nn.parallel.DistributedDataParallel(agent, broadcast_buffers=False)
+    _loss(model, data[4 * rank : 4 * rank + 4]).backward()
+    agent.normalizer.update(data[: 3 + 5 * rank] if rank else data[:3])
+    found = {name: parameter.grad.tolist() for name, parameter in agent.named_parameters() if parameter.requires_grad}
+    found["mean"] = agent.normalizer.statistics()[0].tolist()
     (Path(folder) / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     dist.destroy_process_group()
 
 
-def test_what_is_evaluated_is_a_running_average_of_the_actor() -> None:
-    model = ppo.ActorCritic(3, 2, dataclasses.replace(ppo.PRESETS["cpu"], hidden=(4,)))
-    seen = torch.randn(5, 3)
-    assert torch.equal(model.averaged_mean(seen), model.mean(seen))
-    bias = model.actor[-1].bias
-    with torch.no_grad():
-        bias.copy_(torch.tensor([1.0, -2.0]))
-    model.average(0.75)
-    assert model.averaged[-1].bias.tolist() == [0.25, -0.5]
-    model.average(0.75)
-    assert model.averaged[-1].bias.tolist() == [0.4375, -0.875]
-    model.average(0.0)
-    assert torch.equal(model.averaged_mean(seen), model.mean(seen))
-    assert not any(parameter.requires_grad for parameter in model.averaged.parameters())
+def _agent_and_data() -> tuple[Any, torch.Tensor]:
+    torch.manual_seed(0)
+    return ppo.Agent(3, 7, dataclasses.replace(ppo.PRESETS["cpu"], hidden=(4,))), torch.randn(8, 3)
+
+
+def _loss(model: Any, data: torch.Tensor) -> Any:
+    policy, value = model(data)
+    return (policy.log_prob(torch.ones(len(data), 7)) + value.square()).mean()
 
 
 def test_two_processes_have_the_gradient_and_the_normaliser_of_one(tmp_path: Path) -> None:
     multiprocessing.spawn(_gradients, args=(free_port(), str(tmp_path)), nprocs=2)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
-    torch.manual_seed(0)
-    model, data = torch.nn.Linear(3, 2), torch.randn(8, 3)
-    model(data).square().mean().backward()
-    assert model.weight.grad is not None
     assert first == second
-    np.testing.assert_allclose(first["gradient"], model.weight.grad, rtol=1e-5)
-    np.testing.assert_allclose(first["mean"], torch.cat([data[:3], data]).mean(0), rtol=1e-6)
+    agent, data = _agent_and_data()
+    _loss(agent, data).backward()
+    names = [name for name, parameter in agent.named_parameters() if parameter.requires_grad]
+    assert {"log_std", "actor.0.weight", "critic.2.bias"} <= set(names)
+    for name in names:
+        np.testing.assert_allclose(first[name], agent.get_parameter(name).grad, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(first["mean"], torch.cat([data[:3], data]).mean(0), rtol=1e-5)
 
 
 def free_port() -> int:
@@ -231,23 +282,57 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def _iterations(rank: int, port: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    learner = ppo.Learner(tiny(Path(folder)))
-    learner.begin_episodes()
-    learner.warm_up()
-    told = [learner.iterate() for _ in range(2)]
-    weights = torch.cat([p.detach().reshape(-1) for p in learner.model.parameters()])
-    found = [float(weights.double().sum()), told[-1]["kl"], told[-1]["reward"], float(learner.observation.sum())]
-    (Path(folder) / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
-    dist.destroy_process_group()
+OF_TORCHRUN = """
+import json, os, sys
+import residual_ppo as ppo
+
+def noted(rewards, *rest):
+    seen.append(float(rewards.sum()))
+    return advantages(rewards, *rest)
+
+def evaluated(envs, seeds, agent, base):
+    scores = evaluate(envs, seeds, agent, base)
+    weights = {name: tensor.double().sum().item() for name, tensor in agent.state_dict().items()}
+    del scores["seconds_evaluating"]
+    found = {"weights": weights, "scores": scores, "seeds": list(seeds), "rewards": list(seen)}
+    with open(f"{sys.argv[1]}/{os.environ['RANK']}.json", "w") as file:
+        json.dump(found, file)
+    return {**scores, "seconds_evaluating": 0.0}
+
+seen, advantages, evaluate = [], ppo.advantages, ppo.evaluate
+ppo.advantages, ppo.evaluate = noted, evaluated
+ppo.main(sys.argv[2:])
+"""
 
 
-def test_two_processes_learn_one_policy_from_different_episodes(tmp_path: Path) -> None:
-    multiprocessing.spawn(_iterations, args=(free_port(), str(tmp_path)), nprocs=2)
+def test_two_processes_of_torchrun_learn_one_policy_from_different_episodes(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(OF_TORCHRUN, encoding="utf-8")
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items() if name != "hidden"]
+    path = os.pathsep.join([str(BASELINES), *filter(None, [os.environ.get("PYTHONPATH"), str(BASELINES.parent)])])
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    subprocess.run(
+        [
+            *command,
+            str(script),
+            str(tmp_path),
+            "--preset=cpu",
+            *words,
+            "--hidden=16",
+            f"--runs={tmp_path}",
+            "--name=run",
+        ],
+        check=True,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
-    assert first[:3] == second[:3]
-    assert first[3] != second[3]
+    assert first["weights"] == second["weights"]
+    assert first["scores"] == second["scores"]
+    assert (first["seeds"], second["seeds"]) == ([0], [1])
+    assert len(first["rewards"]) == 4
+    assert not set(first["rewards"]) & set(second["rewards"])
+    assert [row["iteration"] for row in progress(tmp_path / "run")] == [0, 1, 2, 3, 4]  # one process writes
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["processes"] == 2
 
 
 # ------------------------------------------------------------------------------------------------ whole runs
@@ -263,53 +348,85 @@ def progress(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in json.loads(line).items() if not k.startswith(timing)} for line in lines]
 
 
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
 def test_a_run_leaves_what_it_promises(whole: Path) -> None:
     rows = progress(whole)
-    assert [row["iteration"] for row in rows] == [1, 2, 3, 4]
+    assert [row["iteration"] for row in rows] == [0, 1, 2, 3, 4]
+    assert rows[0]["steps"] == 0
     assert rows[-1]["steps"] == 4 * 8 * 16
-    assert rows[0]["threshold"] == pytest.approx(0.15)
-    assert rows[3]["threshold"] == pytest.approx(0.15 * (1 - 0.5 * 0.75))
-    assert {"eval_success_once", "kl", "value_loss", "std"} <= set(rows[3])
-    assert [path.name for path in ppo.checkpoints(whole / "checkpoints")] == ["000002", "000004"]
+    assert rows[1]["threshold"] == pytest.approx(0.15)
+    assert rows[4]["threshold"] == pytest.approx(0.15 * (1 - 0.5 * 0.75))
+    assert ["eval_success_once" in row for row in rows] == [True, False, True, False, True]
+    assert {"kl", "value_loss", "std", "reward", "explained_variance"} <= set(rows[1])
+    assert files(whole) == [f"00000{n}.{kind}" for n in (2, 4) for kind in ("json", "safetensors")]
     run = json.loads((whole / "run.json").read_text(encoding="utf-8"))
     assert run["args"]["env_id"] == "Scaffold-OpenDrawer-v0"
     assert {"versions", "hardware", "date", "command", "start_states"} <= set(run)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert progress(one) == progress(other)
+    ours, theirs = (load_file(folder / "checkpoints" / "000004.safetensors") for folder in (one, other))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    mine, others = (load_actor(folder / "policy.safetensors") for folder in (one, other))
+    for layer, same in zip(mine.layers, others.layers, strict=True):
+        assert torch.equal(layer[0], same[0])
+        assert torch.equal(layer[1], same[1])
 
 
 def test_a_resumed_run_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -> None:
     class KilledError(Exception):
         pass
 
-    class Short(ppo.Learner):
-        def iterate(self) -> dict[str, float]:
-            if self.iteration == 3:
-                raise KilledError
-            numbers: dict[str, float] = super().iterate()
-            return numbers
+    calls, advantages = [], ppo.advantages
+
+    def killed(*args: Any) -> torch.Tensor:
+        calls.append(args)
+        if len(calls) == 4:
+            raise KilledError
+        return advantages(*args)  # type: ignore[no-any-return]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ppo, "Learner", Short)
+        patch.setattr(ppo, "advantages", killed)
         with pytest.raises(KilledError):
             ppo.train(tiny(tmp_path))
-    assert len(progress(tmp_path / "run")) == 3
+    assert len(progress(tmp_path / "run")) == 4
+    assert files(tmp_path / "run") == ["000002.json", "000002.safetensors"]
     ppo.train(tiny(tmp_path, resume=True))
-    assert progress(tmp_path / "run") == progress(whole)
-    ours, theirs = (load_actor(folder / "policy.safetensors") for folder in (tmp_path / "run", whole))
-    for mine, other in zip(ours.layers, theirs.layers, strict=True):
-        assert torch.equal(mine[0], other[0])
-        assert torch.equal(mine[1], other[1])
+    assert_same_run(tmp_path / "run", whole)
 
 
-def test_a_missing_dashboard_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_gives_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    assert_same_run(ppo.train(tiny(tmp_path)), whole)
+
+
+def test_a_missing_tracker_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(SystemExit, match=r"pip install 'scaffold-bench\[train\]' .*, or use --track none"):
-        ppo.Tracker(tmp_path, tiny(tmp_path, track="tensorboard"), keep=0)
+        ppo.tracker("tensorboard", tmp_path, {})
 
 
 def test_curves_go_to_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    ppo.Tracker(tmp_path, tiny(tmp_path, track="tensorboard"), keep=0).write({"iteration": 1, "steps": 8, "kl": 0.1})
+    ppo.tracker("tensorboard", tmp_path, {})({"iteration": 1, "steps": 8, "kl": 0.1}, 8)
     assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("track", ["trackio", "wandb"])
+def test_curves_go_to_trackio_or_wandb(track: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = types.ModuleType(track)
+    begun, logged = [], []
+    module.init = lambda **given: begun.append(given)
+    module.log = lambda numbers, step: logged.append((numbers, step))
+    module.finish = lambda: None
+    monkeypatch.setitem(sys.modules, track, module)
+    ppo.tracker(track, tmp_path / "run", {"seed": 1})({"kl": 0.1}, 8)
+    assert begun == [{"project": "scaffold_bench", "name": "run", "config": {"seed": 1}}]
+    assert logged == [({"kl": 0.1}, 8)]
 
 
 def test_runs_are_not_mixed(whole: Path) -> None:
@@ -329,11 +446,11 @@ def test_a_run_on_a_plan_file_is_evaluated_and_knows_its_plans(tmp_path: Path) -
     args = tiny(tmp_path, scaffolds=str(plans), total_steps=2 * 8 * 16)
     folder = ppo.train(args)
     assert "eval_success_once" in progress(folder)[-1]
-    state = json.loads((ppo.checkpoints(folder / "checkpoints")[-1] / "state.json").read_text(encoding="utf-8"))
+    state = json.loads((folder / "checkpoints" / "000002.json").read_text(encoding="utf-8"))
     assert len(state["plans"]) == 1
     assert {"start_states", "versions"} <= set(state)
     shutil.copy(plan_file("oracle-3"), plans)
-    with pytest.raises(SystemExit, match="was trained with other plans; restore them"):
+    with pytest.raises(SystemExit, match="was trained with other plans; give the same"):
         ppo.train(dataclasses.replace(args, resume=True))
 
 
@@ -341,7 +458,7 @@ def test_a_damaged_checkpoint_is_noticed(whole: Path, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(whole, tmp_path / "run")
-    file = tmp_path / "run" / "checkpoints" / "000004" / "tensors.safetensors"
+    file = tmp_path / "run" / "checkpoints" / "000004.safetensors"
     data = bytearray(file.read_bytes())
     data[-5] ^= 1
     file.write_bytes(data)
@@ -349,53 +466,45 @@ def test_a_damaged_checkpoint_is_noticed(whole: Path, tmp_path: Path) -> None:
         ppo.train(tiny(tmp_path, resume=True))
 
 
-def test_environments_must_share_out_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ppo, "world", lambda: (0, 3))
-    with pytest.raises(ValueError, match="num_envs = 8 cannot be shared by 3 processes"):
-        ppo.Learner(tiny(tmp_path))
-    with pytest.raises(ValueError, match="averaging must be at least 0 and below 1"):
-        ppo.Learner(tiny(tmp_path, averaging=1.0))
-    with pytest.raises(ValueError, match="annealing must be above 0"):
-        ppo.Learner(tiny(tmp_path, annealing=0.0))
+def test_what_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for changes in ({"averaging": 1.0}, {"averaging": -0.1}, {"annealing": 0.0}):
+        with pytest.raises(ValueError, match=r"must be in \[0, 1\) and annealing .* above 0"):
+            ppo.train(tiny(tmp_path, **changes))
+    for processes in ("3", "4"):  # 8 environments, 2 evaluation states
+        monkeypatch.setenv("WORLD_SIZE", processes)
+        with pytest.raises(ValueError, match=f"{processes} processes need num_envs to be a multiple of that"):
+            ppo.train(tiny(tmp_path))
 
 
 def test_a_little_training_tracks_longer(tmp_path: Path) -> None:
     """Untrained, the drawer's plan is lost soon after it begins to pull; a minute of training goes on with it."""
     args = tiny(tmp_path, total_steps=30 * 64 * 32, num_envs=32, num_steps=64, hidden=(64, 64), final_threshold=1.0)
     args = dataclasses.replace(args, minibatches=8, grasp=0.0, initial_std=0.5, initial_finger_std=0.5)  # open hand
-    learner = ppo.Learner(args)
-    learner.begin_episodes()
-    learner.warm_up()
-    told = [learner.iterate() for _ in range(learner.iterations)]
-    lengths = [numbers["episode_length"] for numbers in told if "episode_length" in numbers]
+    rows = progress(ppo.train(dataclasses.replace(args, evaluate_every=99, checkpoint_every=99)))[1:]
+    lengths = [row["episode_length"] for row in rows if "episode_length" in row]
     third = len(lengths) // 3
     assert np.mean(lengths[-third:]) > np.mean(lengths[:third]) + 10
-    assert all(math.isfinite(numbers["value_loss"]) for numbers in told)
+    assert all(math.isfinite(row["value_loss"]) for row in rows)
 
 
 # ------------------------------------------------------------------------------------------------ stored actors
 def test_the_actor_that_is_stored_is_the_one_that_was_trained(whole: Path) -> None:
     args = tiny(whole.parent)
-    learner = ppo.Learner(args)
-    ppo.load_checkpoint(
-        ppo.checkpoints(whole / "checkpoints")[-1], learner.model, learner.optimizer, learner.normalizer
-    )
-    observation, _ = learner.eval_envs.reset(seed=[0, 1])
+    env: Any = gym.make_vec(args.env_id, num_envs=2, split="fresh", array="torch")
+    observation, _ = env.reset(seed=[0, 1])
+    agent = ppo.Agent(observation.shape[1], env.single_action_space.shape[0], args)
+    load_checkpoint(whole / "checkpoints" / "000004.json", agent, torch.optim.Adam(agent.parameters()))
     with torch.no_grad():
-        base = learner.base_action(observation)
+        base = PlanFollowing(args.lead, args.grasp)(observation, env.observation_layout, 7)
         assert base.abs().max() > 0.1
-        expected = learner.model.averaged_mean(learner.normalizer(observation)) + base
+        expected = agent.averaged(agent.normalizer(observation)) + base
     policy = ActorPolicy(whole / "policy.safetensors")
-    task = learner.eval_envs.task
-
-    class Told:
-        spec, layout = task.spec, learner.eval_envs.observation_layout
-
-    policy.reset(Told())  # type: ignore[arg-type]
+    policy.reset(types.SimpleNamespace(spec=env.task.spec, layout=env.observation_layout))  # type: ignore[arg-type]
     for row in range(2):
         np.testing.assert_allclose(policy.act(observation[row].numpy()), expected[row], atol=1e-5)
     facts = about(whole / "policy.safetensors")
     assert (facts["env_id"], facts["steps"], facts["seed"]) == (args.env_id, 4 * 8 * 16, 1)
+    assert facts["method"] == "residual-ppo"
 
 
 def test_a_stored_actor_is_evaluated_by_its_path(whole: Path) -> None:
@@ -408,7 +517,7 @@ def test_a_stored_actor_is_evaluated_by_its_path(whole: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "text"),
     [
         ({"0.weight": torch.zeros(4, 4)}, "a layer of"),
         ({"extra": torch.zeros(1)}, "holds no actor"),
@@ -420,14 +529,14 @@ def test_a_stored_actor_is_evaluated_by_its_path(whole: Path) -> None:
     ],
     ids=["shape", "names", "deviation", "base", "lead", "grasp", "nan"],
 )
-def test_what_is_no_actor_is_refused(tmp_path: Path, change: dict[str, torch.Tensor], told: str) -> None:
-    from safetensors.torch import load_file, save_file
+def test_what_is_no_actor_is_refused(tmp_path: Path, change: dict[str, torch.Tensor], text: str) -> None:
+    from safetensors.torch import save_file
 
     path = tmp_path / "policy.safetensors"
     save_actor(path, [(torch.zeros(2, 3), torch.zeros(2))], torch.zeros(3), torch.ones(3), PlanFollowing(), {})
     load_actor(path)
     save_file({**load_file(path), **change}, path)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=text):
         load_actor(path)
 
 
@@ -444,15 +553,15 @@ def test_a_pickle_is_refused(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------------ without the scaffold
 def test_the_learner_without_a_wrist_plan_leaves_a_policy_that_is_played_so(tmp_path: Path) -> None:
-    bare: Any = importlib.import_module("ppo_no_scaffold")
     words = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items() if name != "hidden"]
-    bare.main([*words, "--hidden", "16", "16", "--runs", str(tmp_path)])
+    ppo.main(["--preset=no-scaffold", *words, "--hidden", "16", "16", "--runs", str(tmp_path)])
     [run] = tmp_path.iterdir()
     assert run.name == "drawer-no-scaffold-1"
     args = json.loads((run / "run.json").read_text(encoding="utf-8"))["args"]
     assert (args["wrist_plan"], args["lead"], args["grasp"], args["initial_std"]) == (False, 0, 0.0, 1.0)
     file = run / "policy.safetensors"
     assert ActorPolicy(file).environment == {"wrist_plan": False}
+    assert about(file)["method"] == "ppo-no-scaffold"
     result = evaluate_policy(f"file:{file}", "drawer", states=1, trials=1)
     assert result.manifest["environment"] == {"wrist_plan": False}
     import shutil
