@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaffold_bench.tasks.base import Task
 from scaffold_bench.types import Camera, InvalidScaffoldError, Scaffold, TaskSpec
 
 FRAMES = 301
@@ -38,8 +39,9 @@ def moved_from(name, frame, index, distance):
 
 
 REFUSED = {
-    "one-keypoint-too-few": ({"keypoints": np.zeros((FRAMES, 1, 3))}, "keypoints", "(301, 1, 3), expected (301, 2, 3)"),
-    "one-frame-too-few": ({"keypoints": np.zeros((300, 2, 3))}, "keypoints", "shape (300, 2, 3)"),
+    "one-keypoint-too-few": ({"keypoints": np.zeros((FRAMES, 1, 3))}, "keypoints", "(301, 1, 3), expected (any, 2, 3)"),
+    "one-frame-too-few": ({"keypoints": np.zeros((300, 2, 3))}, "wrist", "shape (301, 6), expected (300, 6)"),
+    "no-frames": ({"keypoints": np.zeros((0, 2, 3))}, "keypoints", "has 0 frames, expected 2 to"),
     "one-frame-too-many": ({"wrist": np.zeros((302, 6))}, "wrist", "shape (302, 6), expected (301, 6)"),
     "flat-keypoints": ({"keypoints": np.zeros((FRAMES, 6))}, "keypoints", "shape (301, 6)"),
     "quaternion-wrist": ({"wrist": np.zeros((FRAMES, 7))}, "wrist", "shape (301, 7)"),
@@ -178,10 +180,22 @@ def test_action_is_six_wrist_residuals_and_the_finger_commands(commands, size):
     assert spec(finger_commands=commands).action_dim == size
 
 
-@pytest.mark.parametrize("commands", [0, 2, 3, 5, -1])
-def test_only_one_or_four_finger_commands(commands):
-    with pytest.raises(ValueError, match=r"Scaffold-Test-v0: finger_commands must be 1 or 4"):
+@pytest.mark.parametrize("commands", [0, -1])
+def test_a_task_needs_a_finger_command(commands):
+    with pytest.raises(ValueError, match=r"Scaffold-Test-v0: finger_commands must be at least 1"):
         spec(finger_commands=commands)
+
+
+@pytest.mark.parametrize("commands", [2, 3, 5])
+def test_only_one_or_four_finger_commands_for_the_allegro_hand(commands):
+    with pytest.raises(ValueError, match=r"Scaffold-Test-v0: finger_commands must be 1 or 4, one for each finger"):
+        type("Wrong", (Task,), {"spec": spec(finger_commands=commands)})
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 6001])
+def test_a_horizon_out_of_range_is_refused(horizon):
+    with pytest.raises(ValueError, match=r"Scaffold-Test-v0: horizon must be from 1 to 6000"):
+        spec(horizon=horizon)
 
 
 def test_a_task_needs_a_keypoint():

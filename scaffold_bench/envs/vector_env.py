@@ -135,7 +135,7 @@ class ScaffoldVectorEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
             plans.append(self._source.plan(start, index, mine))
         envs: list[int] = rows.tolist()
         reading = simulation.begin(envs, starts)
-        self._episodes.begin(torch.tensor(envs, device=self._episodes.elapsed.device), plans, reading)
+        self._episodes.begin(torch.tensor(envs, dtype=torch.long, device=self._episodes.elapsed.device), plans, reading)
         simulation.drive(envs, self._episodes.joint_targets())
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ from mani_skill.agents.controllers import PDJointPosControllerConfig
 from mani_skill.agents.registration import register_agent
 
 import scaffold_bench
+from scaffold_bench import registration
 from scaffold_bench.objects.shapes import build_apple
 from scaffold_bench.robots.agent import HandAgent
 from scaffold_bench.robots.base import FloatingHand
@@ -133,8 +135,11 @@ class Nudge(Task):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def registered() -> None:
+def registered() -> Iterator[None]:
     scaffold_bench.register_task(Nudge)
+    yield
+    gym.registry.pop(Nudge.spec.id)
+    registration._tasks.pop(Nudge.spec.id)
 
 
 def test_spaces_follow_the_robot_and_the_horizon() -> None:

@@ -114,7 +114,7 @@ HEADER_DAMAGE = {
     "too-many-keypoints": (lambda h: h["groups"][0].update(attachments=["a"] * 65), "groups.0.attachments"),
     "no-keypoints": (lambda h: h["groups"][0].update(attachments=[]), "groups.0.attachments"),
     "no-waypoints": (lambda h: h["groups"][0].update(waypoints=0), "groups.0.waypoints"),
-    "too-many-waypoints": (lambda h: h["groups"][0].update(waypoints=302), "groups.0.waypoints"),
+    "too-many-waypoints": (lambda h: h["groups"][0].update(waypoints=6002), "groups.0.waypoints"),
     "other-waypoints": (lambda h: h["groups"][0].update(waypoints=19), "g0_keypoints"),
     "timed-without-times": (lambda h: h["groups"][0].update(timed=True), "g0_times"),
 }
