@@ -71,9 +71,8 @@ def profile(task: str, args: Args) -> Counter[str]:
     timed(env._simulation, "_stacked", "stacking", spent)
     for method, stage in (
         ("command", "command"),
-        ("advance", "measures"),
+        ("step", "measures"),
         ("info", "measures"),
-        ("outcome", "measures"),
         ("observation", "observation"),
     ):
         timed(env._episodes, method, stage, spent)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from scaffold_bench.spec import EPISODE_STEPS, PALM_POINT, WORLD, WRIST_DIM, FloatArray, StartState
+from scaffold_bench.spec import EPISODE_STEPS, MAX_HORIZON, PALM_POINT, WORLD, WRIST_DIM, FloatArray, StartState
 
 PLAN_WAYPOINTS = 20
 """Waypoints N of a plan before interpolation (paper, 3.2)."""
@@ -117,7 +117,8 @@ class Scaffold:
 
     Attributes:
         task: the task's name, e.g. ``"hammer"``.
-        keypoints: (T + 1, K, 3) planned keypoint positions, metres, world frame; frame 0 is the start.
+        keypoints: (T + 1, K, 3) planned keypoint positions, metres, world frame; frame 0 is the start, T the task's
+            horizon.
         wrist: (T + 1, 6) planned wrist joints.
         attachments: the body each keypoint sits on, or ``"world"``.
         provenance: who made it and how: provider, model, prompt hash, waypoints, ... (JSON-like, small).
@@ -155,9 +156,10 @@ class Scaffold:
             if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
                 raise InvalidScaffoldError("provenance", f"{key!r} is neither text nor a finite number")
         object.__setattr__(self, "reason", self.reason[:MAX_REASON_LENGTH])
-        frames = EPISODE_STEPS + 1
-        keypoints = _frozen(self.keypoints, "keypoints", (frames, len(attachments), 3))
-        wrist = _frozen(self.wrist, "wrist", (frames, WRIST_DIM))
+        keypoints = _frozen(self.keypoints, "keypoints", (None, len(attachments), 3))
+        if not 2 <= len(keypoints) <= MAX_HORIZON + 1:
+            raise InvalidScaffoldError("keypoints", f"has {len(keypoints)} frames, expected 2 to {MAX_HORIZON + 1}")
+        wrist = _frozen(self.wrist, "wrist", (len(keypoints), WRIST_DIM))
         object.__setattr__(self, "attachments", attachments)
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "wrist", wrist)
@@ -177,9 +179,10 @@ class Scaffold:
         wrist: FloatArray,
         reason: str,
         provenance: Mapping[str, str | int | float | bool] | None = None,
+        horizon: int = EPISODE_STEPS,
     ) -> Scaffold:
         """An invalid plan: the hand stays at ``wrist`` (6,), the keypoints are at the origin of the world."""
-        frames = EPISODE_STEPS + 1
+        frames = horizon + 1
         return cls(
             task=task,
             keypoints=np.zeros((frames, num_keypoints, 3), np.float32),
@@ -192,7 +195,13 @@ class Scaffold:
 
     @property
     def num_keypoints(self) -> int:
+        """Number K of keypoints."""
         return len(self.attachments)
+
+    @property
+    def horizon(self) -> int:
+        """Control steps T that it plans for."""
+        return len(self.wrist) - 1
 
     @property
     def sha256(self) -> str:
@@ -224,6 +233,7 @@ class ScaffoldRequest:
         keypoint_names: the K keypoints a plan must contain, in order.
         wrist: (6,) current wrist joints.
         state: index of the frozen state, or None for a state that is not from a frozen set.
+        horizon: control steps T to plan for.
         split: "train", "eval" or "fresh".
         bodies: names a keypoint may be attached to.
         keypoint_hints: what each keypoint is, in words. motion_hint: what to know about the motion, in words.
@@ -239,6 +249,7 @@ class ScaffoldRequest:
     state: int | None
     split: str
     bodies: tuple[str, ...]
+    horizon: int = EPISODE_STEPS
     keypoint_hints: tuple[str, ...] = ()
     motion_hint: str = ""
     hand_turn: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -14,10 +14,9 @@ from scaffold_bench.spec import EPISODE_STEPS, TaskSpec
 from scaffold_bench.tasks import BUILTIN_TASKS
 
 if TYPE_CHECKING:
-    from scaffold_bench.envs.env import NumpyScaffoldEnv
-    from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
+    from scaffold_bench.envs.env import ScaffoldEnv
     from scaffold_bench.envs.start_states import StartStates
-    from scaffold_bench.envs.vector_env import BatchedScaffoldEnv
+    from scaffold_bench.envs.vector_env import ScaffoldVectorEnv
     from scaffold_bench.tasks.base import Task
 
 SPLITS = ("train", "eval", "fresh")
@@ -28,7 +27,7 @@ def register_builtin_tasks() -> None:
     """Register the eight ids; called on import of the package."""
     for env_id, reference in BUILTIN_TASKS.items():
         if env_id not in _tasks:
-            _register(env_id, reference)
+            _register(env_id, reference, EPISODE_STEPS)
 
 
 def register_task(task: type[Task]) -> None:
@@ -42,16 +41,16 @@ def register_task(task: type[Task]) -> None:
         raise ValueError(f"{spec.id} is already registered; bump the version or choose another id")
     if spec.name in task_names():
         raise ValueError(f"a task named {spec.name!r} is already registered; choose another spec.name")
-    _register(spec.id, task)
+    _register(spec.id, task, spec.horizon)
 
 
-def _register(env_id: str, reference: str | type[Task]) -> None:
+def _register(env_id: str, reference: str | type[Task], horizon: int) -> None:
     gym.register(
         env_id,
         entry_point="scaffold_bench.registration:make_bridged_env",
         vector_entry_point="scaffold_bench.registration:make_vector_env",
         kwargs={"task": env_id},
-        max_episode_steps=EPISODE_STEPS,
+        max_episode_steps=horizon,
     )
     _tasks[env_id] = reference
 
@@ -114,7 +113,7 @@ def make_bridged_env(task: str, **kwargs: Any) -> gym.Env[Any, Any]:
 
 def make_env(
     task: str, scaffolds: str | Path | ScaffoldProvider = "oracle", split: str = "train", **kwargs: Any
-) -> NumpyScaffoldEnv:
+) -> ScaffoldEnv:
     """Make one environment without any wrapper.
 
     Args:
@@ -123,12 +122,12 @@ def make_env(
         split: "train" or "eval" (frozen start states) or "fresh" (drawn on reset).
         kwargs: see :class:`scaffold_bench.envs.env.ScaffoldEnv`.
     """
-    from scaffold_bench.envs.env import NumpyScaffoldEnv
+    from scaffold_bench.envs.env import ScaffoldEnv
     from scaffold_bench.scaffolds import resolve_provider
 
     made = get_task(task)
     states = start_states(made, split)
-    return NumpyScaffoldEnv(task=made, provider=resolve_provider(scaffolds), states=states, split=split, **kwargs)
+    return ScaffoldEnv(task=made, provider=resolve_provider(scaffolds), states=states, split=split, **kwargs)
 
 
 def make_vector_env(
@@ -136,42 +135,37 @@ def make_vector_env(
     num_envs: int,
     scaffolds: str | Path | ScaffoldProvider = "oracle",
     split: str = "train",
-    max_episode_steps: int | None = EPISODE_STEPS,
+    max_episode_steps: int | None = None,
     sim_backend: str = "physx_cpu",
     **kwargs: Any,
-) -> BatchedScaffoldEnv | GpuScaffoldEnv:
+) -> ScaffoldVectorEnv:
     """What ``gym.make_vec`` calls: all environments in this process, on the CPU or on a GPU.
 
     Args:
         task, scaffolds, split: as for :func:`make_env`.
         num_envs: number of environments.
         max_episode_steps: Gymnasium passes the spec's; an episode is as long as its plan, so no other is accepted.
-        sim_backend: "physx_cpu", or "physx_cuda" for ManiSkill's GPU simulation.
-        kwargs: see :class:`scaffold_bench.envs.vector_env.BatchedScaffoldEnv`; on a GPU also ManiSkill's.
+        sim_backend: "physx_cpu", or "physx_cuda" for PhysX' GPU simulation, which was never run.
+        kwargs: see :class:`scaffold_bench.envs.vector_env.ScaffoldVectorEnv`.
 
     Raises:
         ValueError: an argument out of range. RuntimeError: no GPU.
     """
-    if max_episode_steps not in (None, EPISODE_STEPS):
+    made = get_task(task)
+    if max_episode_steps not in (None, made.spec.horizon):
         raise ValueError(
-            f"an episode has {EPISODE_STEPS} steps, as its plan; got max_episode_steps={max_episode_steps}"
+            f"an episode has {made.spec.horizon} steps, as its plan; got max_episode_steps={max_episode_steps}"
         )
     if sim_backend not in ("physx_cpu", "physx_cuda"):
         raise ValueError(f"sim_backend must be 'physx_cpu' or 'physx_cuda', got {sim_backend!r}")
+    from scaffold_bench.envs.requests import check_vector_arguments
+    from scaffold_bench.envs.vector_env import ScaffoldVectorEnv
     from scaffold_bench.scaffolds import resolve_provider
 
-    made = get_task(task)
+    if sim_backend == "physx_cuda":
+        from scaffold_bench.envs.gpu_simulation import GpuSimulation
+
+        check_vector_arguments(num_envs, kwargs.get("array", "numpy"))
+        kwargs["simulation"] = GpuSimulation(made, num_envs)
     provider, states = resolve_provider(scaffolds), start_states(made, split)
-    if sim_backend == "physx_cpu":
-        from scaffold_bench.envs.vector_env import BatchedScaffoldEnv
-
-        return BatchedScaffoldEnv(made, provider, num_envs, states=states, split=split, **kwargs)
-    from scaffold_bench.envs.env import ScaffoldEnv
-    from scaffold_bench.envs.gpu_env import GpuScaffoldEnv
-    from scaffold_bench.envs.requests import check_vector_arguments, refuse_seeing
-
-    array, autoreset = kwargs.pop("array", "numpy"), kwargs.pop("autoreset", True)
-    check_vector_arguments(num_envs, array)
-    refuse_seeing(provider)
-    env = ScaffoldEnv(made, provider, states, split, num_envs=num_envs, sim_backend=sim_backend, **kwargs)
-    return GpuScaffoldEnv(env, array, autoreset)
+    return ScaffoldVectorEnv(made, provider, num_envs, states=states, split=split, **kwargs)

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.floating[Any]]
 
 EPISODE_STEPS = 300
-"""Control steps in an episode, T (paper, 3.1; authors' code): 5 s at 60 Hz."""
+"""Control steps in an episode of the eight tasks, T (paper, 3.1; authors' code): 5 s at 60 Hz."""
+MAX_HORIZON = 6000
+"""Control steps in the longest episode (ours): 100 s."""
 CONTROL_DT = 1 / 60
 """Seconds per control step (paper, Table 2)."""
-WRIST_DIM = 6
+WRIST_DIM, POSE_DIM = 6, 7
+"""Numbers of a wrist (a position and three angles) and of a pose (a position and a quaternion)."""
+CONTACT_FORCE = 0.05
+"""Newtons above which a fingertip counts as touching (ours)."""
 FINGERTIPS = ("index", "middle", "ring", "thumb")
-"""Order of everything that has one entry per finger."""
+"""Order of everything that has one entry per finger of the Allegro hand."""
 PALM_POINT = (0.045, 0.015, 0.06)
 """A point in front of the palm where a grasped object sits, hand frame, metres (grasping study)."""
 WORLD = "world"
@@ -53,10 +58,11 @@ class TaskSpec:
         keypoints: names of the K keypoints, in plan order.
         success: the success criterion in words.
         tracking_threshold: initial termination threshold epsilon_0, metres (paper, Table 5).
-        finger_commands: 1 (all fingers together) or 4 (index, middle, ring, thumb; paper, B.2).
+        finger_commands: 1 (all fingers together) or one for each finger of the robot (paper, B.2).
         wrist_start: default wrist at the start of an episode, (x, y, z, a, b, c).
         bodies: names of the tracked rigid bodies; keypoints and fingertip contacts refer to them.
         joints: names of the tracked joints of articulated objects.
+        horizon: control steps T in an episode; a plan has T + 1 frames.
         camera: the view used for pictures and videos, and given to planners that see.
         keypoint_hints: what each keypoint is, in words for a planner; the names if empty.
         motion_hint: what a planner should know about the motion, one or two sentences.
@@ -76,6 +82,7 @@ class TaskSpec:
     bodies: tuple[str, ...]
     camera: Camera
     joints: tuple[str, ...] = ()
+    horizon: int = EPISODE_STEPS
     keypoint_hints: tuple[str, ...] = ()
     motion_hint: str = ""
     grasp_point: tuple[float, float, float] = PALM_POINT
@@ -84,8 +91,10 @@ class TaskSpec:
     def __post_init__(self) -> None:
         if self.keypoint_hints and len(self.keypoint_hints) != len(self.keypoints):
             raise ValueError(f"{self.id}: keypoint_hints must have an entry for every keypoint, or none")
-        if self.finger_commands not in (1, len(FINGERTIPS)):
-            raise ValueError(f"{self.id}: finger_commands must be 1 or {len(FINGERTIPS)}")
+        if self.finger_commands < 1:
+            raise ValueError(f"{self.id}: finger_commands must be at least 1, got {self.finger_commands}")
+        if not 1 <= self.horizon <= MAX_HORIZON:
+            raise ValueError(f"{self.id}: horizon must be from 1 to {MAX_HORIZON} control steps, got {self.horizon}")
         if not self.keypoints:
             raise ValueError(f"{self.id}: a task needs at least one keypoint")
 
@@ -118,7 +127,7 @@ class SceneState:
         wrist: (n, 6) wrist joints.
         bodies: pose (n, 7) of each tracked body, by name.
         joints: position (n,) of each tracked joint, by name.
-        tip_forces: (n, 4, 3) contact force of each fingertip (order :data:`FINGERTIPS`) on each tracked body,
+        tip_forces: (n, fingers, 3) contact force of each fingertip (the robot's order) on each tracked body,
             by name, newtons, world frame.
     """
 

@@ -25,8 +25,8 @@ from PIL import Image, ImageDraw, ImageFont
 from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
-OBJECTS = Path(__file__).resolve().parents[1] / "scaffold_bench" / "objects"
-ASSETS = OBJECTS / "assets"
+ROOM = Path(__file__).resolve().parents[1] / "scaffold_bench" / "objects"
+ASSETS = ROOM / "assets"
 Array = np.ndarray
 Color = tuple[float, float, float]  # sRGB, 0 to 1
 TAU = 2 * np.pi
@@ -34,7 +34,7 @@ TAU = 2 * np.pi
 
 def load_dimensions() -> ModuleType:
     """Load ``dimensions.py`` by its path: importing the package would import the simulators."""
-    spec = importlib.util.spec_from_file_location("scaffold_dimensions", OBJECTS / "dimensions.py")
+    spec = importlib.util.spec_from_file_location("scaffold_dimensions", ROOM / "dimensions.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

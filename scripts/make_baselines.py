@@ -17,7 +17,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from scaffold_bench.policies.actor import ZOO, about, load_actor, save_actor
+from scaffold_bench.files import ZOO
+from scaffold_bench.policies.actor import about, load_actor, save_actor
 from scaffold_bench.registration import get_task, task_names
 
 ROOT = Path(__file__).parents[1]

@@ -18,20 +18,15 @@ import imageio.v3 as imageio
 import numpy as np
 
 from scaffold_bench.doctor import can_render
-from scaffold_bench.envs.mdp import DEFAULT_FRAME_OFFSETS, observation_layout
+from scaffold_bench.envs.mdp import DEFAULT_FRAME_OFFSETS, PIECES, Sizes, observation_layout
 from scaffold_bench.registration import get_task, make_env, task_ids
 from scaffold_bench.tasks.base import HAND_TURN_NOISE, HAND_XYZ_NOISE, OBJECT_XY_NOISE, OBJECT_YAW_NOISE, Task, yaw_of
-from scaffold_bench.types import FINGERTIPS, StartState
+from scaffold_bench.types import StartState
 
 FOLDER = Path(__file__).parent.parent / "docs" / "tasks"
 PICTURE_SIZE, JPEG_QUALITY = 640, 85
 PICTURE_STEP = 200
 """Control steps of the reference policy before the second picture: objects are under way in every task."""
-UNITS = {
-    "joint_velocity": "m/s, rad/s",
-    "smoothed_target": "normalised joint range, -1 to 1",
-    "fingertip_poses": "m, quaternion wxyz",
-}
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -92,9 +87,9 @@ def page(env_id: str) -> str:
     keys = info_keys(env_id)
     measures = [key for key in keys if key.startswith("measure/")]
     attachments = task.reference_plan(start).attachments
-    layout = observation_layout(len(spec.keypoints), len(DEFAULT_FRAME_OFFSETS))
-    sizes = {name: piece.stop - piece.start for name, piece in layout.items()}
-    commands = "all fingers together" if spec.finger_commands == 1 else ", ".join(FINGERTIPS)
+    sizes = Sizes.of(task.robot, len(spec.keypoints), len(DEFAULT_FRAME_OFFSETS))
+    layout = observation_layout(sizes)
+    commands = "all fingers together" if spec.finger_commands == 1 else ", ".join(task.robot.fingers)
     facts = [
         ("instruction, short name", f"“{spec.instruction}”, `{spec.name}`"),
         ("capability", spec.capability),
@@ -105,7 +100,7 @@ def page(env_id: str) -> str:
             f"{spec.action_dim} numbers in [-1, 1]: 6 wrist residuals, {spec.finger_commands} finger command(s)",
         ),
         ("finger commands", f"{spec.finger_commands} ({commands})"),
-        ("observation", f"{sum(sizes.values())} numbers"),
+        ("observation", f"{sum(piece.count(sizes) for piece in PIECES)} numbers"),
         ("scene, source", f"{task.scene}, [`{source}`](../../{source})"),
         ("tracked bodies", code(spec.bodies)),
         ("tracked joints", code(spec.joints)),
@@ -124,8 +119,8 @@ def page(env_id: str) -> str:
         table(
             ("piece", "slice", "numbers", "unit"),
             [
-                (f"`{n}`", f"{p.start}:{p.stop}", str(sizes[n]), UNITS.get(n, "m" if "keypoints" in n else "m, rad"))
-                for n, p in layout.items()
+                (f"`{p.name}`", f"{layout[p.name].start}:{layout[p.name].stop}", str(p.count(sizes)), p.unit)
+                for p in PIECES
             ],
         ),
         "## Start states",

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from scaffold_bench.files import actor_files, hash_of_files
 from scaffold_bench.submissions import CURRENT, SUITES, About, prepare
+from scaffold_bench.submissions.model import RECORDS as ROWS
 from scaffold_bench.submissions.suite import trial_seed
 
 TASKS, STATES, TRIALS = ("hammer", "pliers"), 3, 2
-ROWS = "records.jsonl.gz"
 
 
 def row(task: str, state: int, trial: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -102,13 +103,11 @@ def make_actor_submission(folder: Path, seeds: tuple[int, ...] = (5, 6)) -> Path
     """A valid submission with a stored actor for each training seed."""
     runs = []
     for seed in seeds:
-        actors, digest = folder / f"actor-{seed}", hashlib.sha256()
+        actors = folder / f"actor-{seed}"
         for task in TASKS:
             write_actor(actors / f"{task}.safetensors", {"seed": seed, "steps": 1000, "minutes": 30.0})
-        for file in sorted(actors.iterdir()):
-            digest.update(file.name.encode() + file.read_bytes())
-        run = make_run(folder / f"run-{seed}", seed, policy=f"file:{actors}", policy_source=digest.hexdigest())
-        runs.append(run)
+        source = hash_of_files(actor_files(actors))
+        runs.append(make_run(folder / f"run-{seed}", seed, policy=f"file:{actors}", policy_source=source))
     prepare(runs, folder / "actor")
     return folder / "actor"
 

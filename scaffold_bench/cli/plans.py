@@ -166,12 +166,11 @@ def examples(
         out: the file for 'vlm?shots=3&examples=...'.
     """
     from scaffold_bench.plan_sets.refine import best_examples
-    from scaffold_bench.records.folder import RECORDS
     from scaffold_bench.records.run import read_records
     from scaffold_bench.scaffolds import load_scaffolds
     from scaffold_bench.scaffolds.vlm.examples import save_examples
 
-    chosen = best_examples(load_scaffolds(plans).with_states(), read_records(run / RECORDS))
+    chosen = best_examples(load_scaffolds(plans).with_states(), read_records(run))
     save_examples(out, chosen, {"plans": plans.name, "run": run.name})
     for task, of_task in chosen.items():
         say(f"{task}: {len(of_task)} examples")

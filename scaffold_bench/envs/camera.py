@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mani_skill.envs.scene import ManiSkillScene
 from mani_skill.sensors.camera import Camera as ManiSkillCamera
 from mani_skill.sensors.camera import CameraConfig
 from mani_skill.utils import sapien_utils
@@ -23,7 +24,7 @@ class PlannerCamera:
         scene: the ManiSkill scene (its first sub-scene is seen). where: the viewpoint. size: the side, pixels.
     """
 
-    def __init__(self, scene: Any, where: Camera, size: int) -> None:
+    def __init__(self, scene: ManiSkillScene, where: Camera, size: int) -> None:
         pose = sapien_utils.look_at(list(where.eye), list(where.target))
         config = CameraConfig("planner", pose, size, size, where.fov, NEAR, FAR, shader_pack="default")
         self._scene, self._camera = scene, ManiSkillCamera(config, scene)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import colorsys
-from typing import Any
 
 import numpy as np
 import sapien
 import sapien.render
 import torch
+from mani_skill.envs.scene import ManiSkillScene
 
 DOTS_PER_KEYPOINT = 36
 DOT_RADIUS, GOAL_RADIUS = 0.0045, 0.009  # metres
@@ -29,7 +29,7 @@ class PlanOverlay:
         keypoints: number K.
     """
 
-    def __init__(self, scene: Any, keypoints: int) -> None:
+    def __init__(self, scene: ManiSkillScene, keypoints: int) -> None:
         self._scene = scene.sub_scenes[0]
         self._path, self._goal = [], []
         self._colors = [keypoint_color(k, keypoints) for k in range(keypoints)]

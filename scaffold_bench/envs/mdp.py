@@ -6,14 +6,17 @@ that an environment's numbers do not depend on how many run beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from scaffold_bench.spec import FINGERTIPS, WRIST_DIM
+from scaffold_bench.control.geometry import norm, rotate
+from scaffold_bench.robots.base import Robot
+from scaffold_bench.spec import POSE_DIM, WRIST_DIM
 
-HAND_DOF = 22
 DEFAULT_FRAME_OFFSETS = (1, 5, 10, 20, 40)
 """Future frames of the plan in the observation (count: paper, Table 4; choice: ours). Offset 1 is the frame the next
 step is rewarded against; the wrist lags its target by about 12 steps (measured)."""
@@ -27,60 +30,103 @@ ACTION_COST = 0.001  # (authors' code)
 LOST = 1000.0  # metres (ours): the tracking error of a keypoint whose body the physics lost
 REWARD_WEIGHTS = {"tracking": 1.0, "contact": 1.0, "action": -ACTION_COST}
 
-OBSERVATION_BOUNDS = {
-    "joint_position": 20.0,
-    "joint_velocity": 200.0,
-    "smoothed_target": 1.0,
-    "fingertip_poses": 20.0,
-    "initial_keypoints": 20.0,
-    "keypoints": 20.0,
-    "planned_keypoints": 20.0,
-    "wrist": 20.0,
-    "planned_wrist": 20.0,
-}
-"""Observations are clipped to plus or minus these (rad or m, rad/s or m/s): only a lost object or an exploded joint
-reaches them."""
 
+@dataclass(frozen=True)
+class Sizes:
+    """What the sizes of an observation's pieces depend on.
 
-def observation_layout(num_keypoints: int, frames: int) -> dict[str, slice]:
-    """Name the pieces of the observation (paper, Table 4), 130 + 21 K numbers with five frames.
-
-    Args:
-        num_keypoints: K.
-        frames: number F of future plan frames.
-
-    Returns:
-        Slices by name, in order. ``planned_keypoints`` is F x K x 3 and ``planned_wrist`` is F x 6, flattened.
+    Attributes:
+        joints, fingers: D and number of fingers of the robot. keypoints: K of the task. frames: F future plan frames.
     """
-    sizes = {
-        "joint_position": HAND_DOF,
-        "joint_velocity": HAND_DOF,
-        "smoothed_target": HAND_DOF,
-        "fingertip_poses": 7 * len(FINGERTIPS),
-        "initial_keypoints": 3 * num_keypoints,
-        "keypoints": 3 * num_keypoints,
-        "planned_keypoints": 3 * num_keypoints * frames,
-        "wrist": WRIST_DIM,
-        "planned_wrist": WRIST_DIM * frames,
-    }
+
+    joints: int
+    fingers: int
+    keypoints: int
+    frames: int
+
+    @classmethod
+    def of(cls, robot: type[Robot], keypoints: int, frames: int) -> Sizes:
+        """The sizes for a robot, K keypoints and F future frames."""
+        return cls(len(robot.joints), len(robot.fingers), keypoints, frames)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What n episodes show at a step: a tensor (n, ...) for every piece of the observation."""
+
+    joint_position: torch.Tensor
+    joint_velocity: torch.Tensor
+    smoothed_target: torch.Tensor
+    fingertip_poses: torch.Tensor
+    initial_keypoints: torch.Tensor
+    keypoints: torch.Tensor
+    planned_keypoints: torch.Tensor
+    wrist: torch.Tensor
+    planned_wrist: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One named part of the observation.
+
+    Attributes:
+        name: of its slice, and of the field of :class:`Observed` that it shows.
+        shape: per environment: numbers, and names of :class:`Sizes`.
+        unit: of its numbers.
+        bound: numbers are clipped to plus or minus this; only a lost object or an exploded joint reaches it.
+    """
+
+    name: str
+    shape: tuple[str | int, ...]
+    unit: str
+    bound: float
+
+    def count(self, sizes: Sizes) -> int:
+        """How many numbers it has."""
+        return math.prod(getattr(sizes, size) if isinstance(size, str) else size for size in self.shape)
+
+
+PIECES = (
+    Piece("joint_position", ("joints",), "m, rad", 20.0),
+    Piece("joint_velocity", ("joints",), "m/s, rad/s", 200.0),
+    Piece("smoothed_target", ("joints",), "normalised joint range, -1 to 1", 1.0),
+    Piece("fingertip_poses", ("fingers", POSE_DIM), "m, quaternion wxyz", 20.0),
+    Piece("initial_keypoints", ("keypoints", 3), "m", 20.0),
+    Piece("keypoints", ("keypoints", 3), "m", 20.0),
+    Piece("planned_keypoints", ("frames", "keypoints", 3), "m", 20.0),
+    Piece("wrist", (WRIST_DIM,), "m, rad", 20.0),
+    Piece("planned_wrist", ("frames", WRIST_DIM), "m, rad", 20.0),
+)
+"""The observation, in order (paper, Table 4): 130 + 21 K numbers for the Allegro hand and five frames. A new piece is a
+row here and a field of :class:`Observed`."""
+
+
+def observation_layout(sizes: Sizes) -> dict[str, slice]:
+    """The slice of every piece of the observation by name, in order; pieces are flattened."""
     layout, start = {}, 0
-    for name, size in sizes.items():
-        layout[name] = slice(start, start + size)
-        start += size
+    for piece in PIECES:
+        layout[piece.name] = slice(start, start + piece.count(sizes))
+        start += piece.count(sizes)
     return layout
 
 
 def observation_bounds(layout: Mapping[str, slice]) -> np.ndarray:
     """Return the upper bound (D,) of every observed number; the lower bound is its negative."""
     bounds = np.empty(max(piece.stop for piece in layout.values()), dtype=np.float32)
-    for name, piece in layout.items():
-        bounds[piece] = OBSERVATION_BOUNDS[name]
+    for piece in PIECES:
+        bounds[layout[piece.name]] = piece.bound
     return bounds
 
 
-def observe(pieces: Sequence[torch.Tensor], bounds: torch.Tensor) -> torch.Tensor:
-    """Concatenate the observation's pieces, each (n, ...), in layout order, and clip to ``bounds`` (D,)."""
-    flat = torch.cat([piece.reshape(len(piece), -1) for piece in pieces], dim=1)
+def observation_table() -> str:
+    """The pieces as a Markdown table, for docstrings."""
+    rows = [f"| {piece.name} | {' x '.join(map(str, piece.shape))} | {piece.unit} |" for piece in PIECES]
+    return "\n".join(["| slice | numbers | unit |", "|---|---|---|", *rows])
+
+
+def observe(observed: Observed, bounds: torch.Tensor) -> torch.Tensor:
+    """Concatenate the observation's pieces, flattened and in order, and clip to ``bounds`` (D,)."""
+    flat = torch.cat([getattr(observed, piece.name).flatten(1) for piece in PIECES], dim=1)
     return torch.nan_to_num(torch.minimum(torch.maximum(flat, -bounds), bounds))
 
 
@@ -96,20 +142,6 @@ def ordered_sum(values: torch.Tensor, dim: int) -> torch.Tensor:
     return (values if carried is None else values + carried).squeeze(dim)
 
 
-def norm(vectors: torch.Tensor) -> torch.Tensor:
-    """Euclidean norm over the last axis (..., 3) -> (...)."""
-    x, y, z = vectors.unbind(-1)
-    return torch.sqrt(x * x + y * y + z * z)
-
-
-def rotate(quaternion: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-    """Rotate vectors (..., 3) by unit quaternions (..., 4), w first."""
-    w, axis = quaternion[..., :1], quaternion[..., 1:]
-    twice: torch.Tensor = 2.0 * torch.linalg.cross(axis, vector)
-    turned: torch.Tensor = vector + w * twice + torch.linalg.cross(axis, twice)
-    return turned
-
-
 def track_keypoints(body_poses: torch.Tensor, attached_to: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     """World positions of keypoints that ride on bodies.
 
@@ -121,13 +153,13 @@ def track_keypoints(body_poses: torch.Tensor, attached_to: torch.Tensor, offsets
     Returns:
         (n, K, 3) positions, metres.
     """
-    poses = torch.gather(body_poses, 1, attached_to[..., None].expand(-1, -1, 7))
+    poses = torch.gather(body_poses, 1, attached_to[..., None].expand(-1, -1, POSE_DIM))
     return poses[..., :3] + rotate(poses[..., 3:], offsets)
 
 
 def attach_keypoints(body_poses: torch.Tensor, attached_to: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Inverse of :func:`track_keypoints`: offsets (n, K, 3) of world positions (n, K, 3) in their body's frame."""
-    poses = torch.gather(body_poses, 1, attached_to[..., None].expand(-1, -1, 7))
+    poses = torch.gather(body_poses, 1, attached_to[..., None].expand(-1, -1, POSE_DIM))
     conjugate = poses[..., 3:] * poses.new_tensor([1.0, -1.0, -1.0, -1.0])
     return rotate(conjugate, positions - poses[..., :3])
 
@@ -138,10 +170,10 @@ def tracking_errors(keypoints: torch.Tensor, planned: torch.Tensor) -> torch.Ten
 
 
 def contact_forces(tip_forces: torch.Tensor, touchable: torch.Tensor) -> torch.Tensor:
-    """Force magnitude (n, 4) of each fingertip on the bodies the keypoints sit on, newtons.
+    """Force magnitude (n, fingers) of each fingertip on the bodies the keypoints sit on, newtons.
 
     Args:
-        tip_forces: (n, 4, B, 3) force of each fingertip on each tracked body.
+        tip_forces: (n, fingers, B, 3) force of each fingertip on each tracked body.
         touchable: (n, B) 1 where a keypoint sits on the body, else 0. A body counts once (the authors' code counts
             it once per keypoint).
     """
@@ -154,8 +186,8 @@ def reward_terms(errors: torch.Tensor, tip_force: torch.Tensor, target: torch.Te
 
     Args:
         errors: (n, K) tracking errors, metres.
-        tip_force: (n, 4) fingertip forces on the keypoints' bodies, newtons.
-        target: (n, 22) smoothed normalised joint target u.
+        tip_force: (n, fingers) fingertip forces on the keypoints' bodies, newtons.
+        target: (n, D) smoothed normalised joint target u.
 
     Returns:
         ``tracking`` exp(-20 mean error), ``contact`` exp(-1 / (c + 1e-6)) with c the sum of the tips' forces capped
@@ -176,13 +208,3 @@ def total_reward(terms: Mapping[str, torch.Tensor]) -> torch.Tensor:
     for name, weight in REWARD_WEIGHTS.items():
         total = total + weight * terms[name]
     return total
-
-
-def annealed_threshold(initial: float, progress: float) -> float:
-    """Termination threshold, annealed linearly from epsilon_0 to epsilon_0 / 2 over training (paper, 3.3).
-
-    Args:
-        initial: epsilon_0, metres.
-        progress: share of training done, in [0, 1] (clipped).
-    """
-    return initial * (1.0 - 0.5 * min(max(progress, 0.0), 1.0))

@@ -11,7 +11,8 @@ import numpy as np
 from scaffold_bench.envs.episodes import Episodes, check_plan
 from scaffold_bench.envs.start_states import StartStates, check_start_options, choose_start
 from scaffold_bench.plan import CameraView, PrivilegedRequest, Scaffold, ScaffoldProvider, ScaffoldRequest
-from scaffold_bench.spec import EPISODE_STEPS, StartState, TaskSpec
+from scaffold_bench.spec import StartState, TaskSpec
+from scaffold_bench.tasks.base import Task
 
 VECTOR_RESET_OPTIONS = ("state", "trial", "start", "scaffold", "reset_mask")
 
@@ -22,10 +23,10 @@ class EpisodeSource:
     Args:
         task: the task object. provider: makes the plans.
         states: the frozen start states of the split, or None to draw fresh ones.
-        split: "train", "eval" or "fresh"; told to the provider.
+        split: "train", "eval" or "fresh"; the planner knows it.
     """
 
-    def __init__(self, task: Any, provider: ScaffoldProvider, states: StartStates | None, split: str) -> None:
+    def __init__(self, task: Task, provider: ScaffoldProvider, states: StartStates | None, split: str) -> None:
         self.task, self.provider, self.states, self.split = task, provider, states, split
 
     @property
@@ -84,6 +85,7 @@ class EpisodeSource:
             keypoint_names=spec.keypoints,
             wrist=np.array(start.wrist),
             state=state,
+            horizon=spec.horizon,
             split=self.split,
             bodies=spec.bodies,
             keypoint_hints=spec.keypoint_hints or spec.keypoints,
@@ -140,8 +142,18 @@ def options_of_each(options: Mapping[str, Any], num_envs: int) -> list[dict[str,
 class FollowsPlans:
     """What every environment tells about its episodes."""
 
+    task: Task
     _source: EpisodeSource
     _episodes: Episodes
+
+    @property
+    def tracking_threshold(self) -> float:
+        """Distance from the plan at which an episode terminates, metres; ``inf`` when it does not."""
+        return self._episodes.threshold
+
+    def set_tracking_threshold(self, threshold: float | str | None) -> None:
+        """Set the termination threshold: metres, "task" for the task's epsilon_0, or None for no termination."""
+        self._episodes.threshold = resolve_threshold(threshold, self.task.spec)
 
     @property
     def split(self) -> str:
@@ -190,15 +202,15 @@ def resolve_threshold(threshold: float | str | None, spec: TaskSpec) -> float:
     raise ValueError(f"tracking_threshold must be positive metres, 'task' or None, got {threshold!r}")
 
 
-def resolve_offsets(frame_offsets: Any) -> tuple[int, ...]:
+def resolve_offsets(frame_offsets: Any, spec: TaskSpec) -> tuple[int, ...]:
     """The future plan frames in the observation.
 
     Raises:
         ValueError: not a sequence of whole frames within the episode.
     """
     offsets = tuple(frame_offsets) if isinstance(frame_offsets, Sequence) else ()
-    if not offsets or not all(type(offset) is int and 0 <= offset <= EPISODE_STEPS for offset in offsets):
-        raise ValueError(f"frame_offsets must be whole frames from 0 to {EPISODE_STEPS}, got {frame_offsets!r}")
+    if not offsets or not all(type(offset) is int and 0 <= offset <= spec.horizon for offset in offsets):
+        raise ValueError(f"frame_offsets must be whole frames from 0 to {spec.horizon}, got {frame_offsets!r}")
     return offsets
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.spec import FloatArray, StartState
+from scaffold_bench.spec import POSE_DIM, WRIST_DIM, FloatArray, StartState
+from scaffold_bench.tasks.base import Task
 
 FOLDER = Path(__file__).parent.parent / "states"
 SPLITS = ("train", "eval")
@@ -109,7 +110,7 @@ class StartStates:
         return cls(states, name)
 
 
-def check_start_options(task: Any, states: StartStates | None, options: Mapping[str, Any]) -> None:
+def check_start_options(task: Task, states: StartStates | None, options: Mapping[str, Any]) -> None:
     """Refuse reset options that give no usable start state.
 
     Raises:
@@ -138,14 +139,14 @@ def _check_start(default: StartState, start: Any) -> None:
     for name in ("objects", "joints"):
         if set(getattr(start, name)) != set(getattr(default, name)):
             raise ValueError(f'options["start"] must have the {name} {sorted(getattr(default, name))}')
-    numbers = {"wrist": (start.wrist, 6), **{name: (pose, 7) for name, pose in start.objects.items()}}
+    numbers = {"wrist": (start.wrist, WRIST_DIM), **{name: (pose, POSE_DIM) for name, pose in start.objects.items()}}
     for name, (values, size) in numbers.items():
         if np.shape(values) != (size,) or not np.isfinite(values).all():
             raise ValueError(f'options["start"]: {name} must be {size} finite numbers')
 
 
 def choose_start(
-    task: Any, states: StartStates | None, rng: np.random.Generator, options: Mapping[str, Any]
+    task: Task, states: StartStates | None, rng: np.random.Generator, options: Mapping[str, Any]
 ) -> tuple[StartState, int | None]:
     """The start of one episode, and its index in the frozen set if it comes from there.
 
@@ -171,7 +172,7 @@ def choose_start(
     return start, index
 
 
-def generated_states(task: Any, split: str, count: int = STATES_PER_SPLIT) -> StartStates:
+def generated_states(task: Task, split: str, count: int = STATES_PER_SPLIT) -> StartStates:
     """Draw a split's states from a fixed seed: how the frozen files were made, and what outside tasks get.
 
     Args:

@@ -1,4 +1,4 @@
-"""Many environments in one process on the CPU: what ``gym.make_vec`` gives.
+"""Many environments in one process: what ``gym.make_vec`` gives.
 
 ManiSkill refuses more than one environment on the CPU, and a single one spends most of its time outside physics. Here
 every environment has its own SAPIEN scene; the arithmetic of the MDP is done once for all of them. Environment ``i``
@@ -12,17 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import sapien
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from mani_skill.envs.scene import ManiSkillScene
-from mani_skill.envs.utils.system.backend import parse_sim_and_render_backend
-from sapien import physx
 
 from scaffold_bench.envs import mdp
-from scaffold_bench.envs.building import build_task
 from scaffold_bench.envs.episodes import Episodes
 from scaffold_bench.envs.requests import (
     VECTOR_RESET_OPTIONS,
@@ -36,48 +31,13 @@ from scaffold_bench.envs.requests import (
     resolve_threshold,
     seeds_of,
 )
-from scaffold_bench.envs.simulation import CONTROL_HZ, SIM_HZ, CpuSimulation, CpuWorld, place, simulation_config
+from scaffold_bench.envs.simulation import CpuSimulation, CpuWorld, Simulation
 from scaffold_bench.envs.start_states import StartStates
 from scaffold_bench.plan import ScaffoldProvider
-from scaffold_bench.robots.floating_allegro import FloatingAllegro
+from scaffold_bench.tasks.base import Task
 
 
-def make_world(task: Any) -> CpuWorld:
-    """Build one scene with hand, place and objects, in the order in which ManiSkill's ``BaseEnv`` does it."""
-    config = simulation_config(1)
-    scene_config = config.scene_config
-    physx.set_shape_config(contact_offset=scene_config.contact_offset, rest_offset=scene_config.rest_offset)
-    physx.set_body_config(
-        solver_position_iterations=scene_config.solver_position_iterations,
-        solver_velocity_iterations=scene_config.solver_velocity_iterations,
-        sleep_threshold=scene_config.sleep_threshold,
-    )
-    of_the_scene = (
-        "gravity",
-        "bounce_threshold",
-        "enable_pcm",
-        "enable_tgs",
-        "enable_ccd",
-        "enable_enhanced_determinism",
-        "enable_friction_every_iteration",
-        "cpu_workers",
-    )
-    physx.set_scene_config(**{name: getattr(scene_config, name) for name in of_the_scene})
-    physx.set_default_material(**config.default_materials_config.dict())
-    scene = ManiSkillScene(
-        [sapien.Scene([physx.PhysxCpuSystem()])],
-        sim_config=config,
-        device=torch.device("cpu"),
-        backend=parse_sim_and_render_backend("physx_cpu", "none"),
-    )
-    scene.px.timestep = 1.0 / SIM_HZ
-    agent = FloatingAllegro(scene, CONTROL_HZ, initial_pose=sapien.Pose())
-    built = build_task(task, scene)
-    scene._setup(enable_gpu=False)
-    return CpuWorld(scene, agent, built, task.spec)
-
-
-class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
+class ScaffoldVectorEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
     """``num_envs`` environments of one task, stepped together. See ``ScaffoldEnv`` for the MDP.
 
     Episodes that end are reset in the same step: the observation returned is the new episode's first one; the old
@@ -87,15 +47,16 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
     Args:
         task, provider, states, split, tracking_threshold, frame_offsets, wrist_plan: as for ``ScaffoldEnv``.
         num_envs: number of environments, at least 1.
-        array: "numpy", or "torch" for tensors in and out.
+        array: "numpy", or "torch" for tensors in and out, on the simulation's device.
         autoreset: False leaves episodes that ended to the caller, who begins others with ``reset_mask``.
+        simulation: what simulates ``num_envs`` environments of the task; SAPIEN on the CPU by default.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(
         self,
-        task: Any,
+        task: Task,
         provider: ScaffoldProvider,
         num_envs: int,
         states: StartStates | None = None,
@@ -105,6 +66,7 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
         array: str = "numpy",
         autoreset: bool = True,
         wrist_plan: bool = True,
+        simulation: Simulation | None = None,
     ) -> None:
         check_vector_arguments(num_envs, array)
         refuse_seeing(provider)
@@ -113,35 +75,24 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
             self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode.DISABLED}
         self._autoreset = autoreset
         self._source = EpisodeSource(task, provider, states, split)
-        offsets = resolve_offsets(frame_offsets)
+        offsets = resolve_offsets(frame_offsets, task.spec)
         threshold = resolve_threshold(tracking_threshold, task.spec)
-        self.observation_layout = mdp.observation_layout(len(task.spec.keypoints), len(offsets))
+        sizes = mdp.Sizes.of(task.robot, len(task.spec.keypoints), len(offsets))
+        self.observation_layout = mdp.observation_layout(sizes)
         bounds = mdp.observation_bounds(self.observation_layout)
         self.single_action_space = spaces.Box(-1.0, 1.0, (task.spec.action_dim,), np.float32)
         self.single_observation_space = spaces.Box(-bounds, bounds, dtype=np.float32)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._simulation: CpuSimulation | None = CpuSimulation([make_world(task) for _ in range(num_envs)])
-        limits = self._simulation.worlds[0].agent.joint_limits()
-        self._episodes = Episodes(task, limits, num_envs, offsets, torch.device("cpu"), wrist_plan)
+        self._simulation: Simulation | None = simulation or CpuSimulation(
+            [CpuWorld.make(task) for _ in range(num_envs)]
+        )
+        self._episodes = Episodes(task, self._simulation.robot, num_envs, offsets, wrist_plan)
         self._episodes.threshold = threshold
         self._generators = [np.random.default_rng() for _ in range(num_envs)]
         self._everywhere = np.ones(num_envs, dtype=bool)
 
-    @property
-    def tracking_threshold(self) -> float:
-        """Distance from the plan at which an episode terminates, metres; ``inf`` when it does not."""
-        return self._episodes.threshold
-
-    def set_tracking_threshold(self, threshold: float | str | None) -> None:
-        """Set the termination threshold: metres, "task" for the task's epsilon_0, or None for no termination."""
-        self._episodes.threshold = resolve_threshold(threshold, self.task.spec)
-
-    def anneal_tracking_threshold(self, progress: float) -> None:
-        """Set the threshold for a share of training done: epsilon_0 at 0, epsilon_0 / 2 at 1."""
-        self.set_tracking_threshold(mdp.annealed_threshold(self.task.spec.tracking_threshold, progress))
-
-    def _open(self) -> CpuSimulation:
+    def _open(self) -> Simulation:
         if self._simulation is None:
             raise RuntimeError("this environment is closed; make a new one")
         return self._simulation
@@ -177,18 +128,15 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
 
     def _begin(self, rows: np.ndarray, options: Sequence[Mapping[str, Any]]) -> None:
         """Begin new episodes in some environments; the others are not touched."""
-        simulation, plans = self._open(), []
+        simulation, starts, plans = self._open(), [], []
         for row, mine in zip(rows, options, strict=True):
             start, index = self._source.start(self._generators[row], mine)
+            starts.append(start)
             plans.append(self._source.plan(start, index, mine))
-            world = simulation.worlds[row]
-            _put_to_rest(world)
-            world.renew_physics()
-            place(world.built, world.agent, [start])
-        self._episodes.begin(torch.from_numpy(rows), plans, simulation.read(rows.tolist()))
-        targets = self._episodes.joint_targets().tolist()
-        for row in rows:
-            simulation.worlds[row].apply_targets(targets[row])
+        envs: list[int] = rows.tolist()
+        reading = simulation.begin(envs, starts)
+        self._episodes.begin(torch.tensor(envs, device=self._episodes.elapsed.device), plans, reading)
+        simulation.drive(envs, self._episodes.joint_targets())
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Take one control step (1/60 s) in every environment.
@@ -197,11 +145,10 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
             ValueError: a wrong shape, or an action that is not finite.
         """
         simulation = self._open()
-        self._episodes.advance(simulation.step(self._episodes.command(self._check(actions))))
-        info = self._episodes.info()
-        reward, terminated, truncated = self._episodes.outcome(info)
-        observation, infos = self._episodes.observation(), self._infos(info)
-        done = (terminated | truncated).numpy()
+        reading = simulation.step(self._episodes.command(self._check(actions)))
+        reward, terminated, truncated = self._episodes.step(reading)
+        observation, infos = self._episodes.observation(), self._infos(self._episodes.info())
+        done = (terminated | truncated).cpu().numpy()
         if self._autoreset and done.any():
             infos["final_info"], infos["_final_info"] = dict(infos), done.copy()
             infos["final_obs"], infos["_final_obs"] = self._out(observation.clone()), done.copy()
@@ -212,7 +159,7 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
         return self._out(observation), self._out(reward), self._out(terminated), self._out(truncated), infos
 
     def _check(self, actions: Any) -> torch.Tensor:
-        tensor = torch.as_tensor(actions, dtype=torch.float32)
+        tensor = torch.as_tensor(actions, dtype=torch.float32, device=self._episodes.elapsed.device)
         if tuple(tensor.shape) != self.action_space.shape:
             raise ValueError(f"actions have shape {tuple(tensor.shape)}, expected {self.action_space.shape}")
         if not torch.isfinite(tensor).all():
@@ -221,7 +168,7 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
         return tensor
 
     def _out(self, tensor: torch.Tensor) -> Any:
-        return tensor if self._array == "torch" else tensor.numpy()
+        return tensor if self._array == "torch" else tensor.cpu().numpy()
 
     def _infos(self, info: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         """Infos as Gymnasium's vector environments give them: ``name`` and the mask ``_name`` of who has it."""
@@ -234,15 +181,3 @@ class BatchedScaffoldEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
         """Let go of every scene."""
         self._simulation = None
         gc.collect()  # ManiSkill's scenes and actors hold each other
-
-
-def _put_to_rest(world: CpuWorld) -> None:
-    """Set every velocity to zero, as ManiSkill does before it initialises an episode."""
-    for actor in world.scene.actors.values():
-        if actor.px_body_type == "dynamic":
-            actor.set_linear_velocity(torch.zeros(3))
-            actor.set_angular_velocity(torch.zeros(3))
-    for articulation in world.scene.articulations.values():
-        articulation.set_qvel(torch.zeros(articulation.max_dof))
-        articulation.set_root_linear_velocity(torch.zeros(3))
-        articulation.set_root_angular_velocity(torch.zeros(3))

@@ -37,7 +37,7 @@ def record_episode(env: Any, policy: Policy, state: int, trial: int, video: Path
     """Run one episode, write its tracking plot and, with a rendering environment, its video.
 
     Args:
-        env: a ``NumpyScaffoldEnv`` (with ``render_mode="rgb_array"`` if ``video`` is given).
+        env: a ``ScaffoldEnv`` (with ``render_mode="rgb_array"`` if ``video`` is given).
         policy: what acts.
         state, trial: which episode.
         video: where the mp4 goes, or None.

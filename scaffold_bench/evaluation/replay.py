@@ -135,7 +135,7 @@ def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, me
     """Run an episode and record it.
 
     Args:
-        env: a ``NumpyScaffoldEnv`` with a frozen split and no tracking termination.
+        env: a ``ScaffoldEnv`` with a frozen split and no tracking termination.
         policy: what acts. name: how it is called.
         state, trial: which episode.
         method: folder of the submission that it belongs to.

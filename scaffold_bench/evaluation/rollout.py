@@ -13,10 +13,7 @@ from scaffold_bench.metrics import NEVER
 from scaffold_bench.plan import Scaffold
 from scaffold_bench.policies.base import Episode, Policy
 from scaffold_bench.records.episode import EpisodeRecord
-from scaffold_bench.spec import EPISODE_STEPS, FloatArray, TaskSpec
-
-CONTACT_FORCE = 0.05
-"""Newtons above which a fingertip counts as touching (ours)."""
+from scaffold_bench.spec import CONTACT_FORCE, FloatArray, TaskSpec
 
 
 @dataclass
@@ -31,7 +28,7 @@ class EpisodeTally:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def add(self, reward: FloatArray, info: Mapping[str, Any]) -> None:
-        """Note one step: reward (n,) and what the environments tell, with n in front."""
+        """Note one step: reward (n,) and the environments' infos, with n in front."""
         self.errors.append(info["tracking_error"])
         self.tip_forces.append(info["tip_forces"])
         self.successes.append(info["success"])
@@ -64,9 +61,9 @@ class EpisodeTally:
             task=self.spec.name,
             env_id=self.spec.id,
             split=split,
-            state=state,
-            trial=trial,
-            seed=seed,
+            state=int(state),
+            trial=int(trial),
+            seed=int(seed),
             success_once=success_once,
             success_at_end=successes[-1],
             first_success=successes.index(True) + 1 if success_once else -1,
@@ -96,8 +93,8 @@ def _first(happens: np.ndarray) -> int:
     return int(happens.argmax()) if happens.any() else NEVER
 
 
-def _told(env: Any, plan: Scaffold, seed: int) -> Episode:
-    """What a policy is told about an episode of an environment."""
+def _episode(env: Any, plan: Scaffold, seed: int) -> Episode:
+    """What a policy gets to know about an episode of an environment."""
     return Episode(
         spec=env.task.spec,
         scaffold=plan,
@@ -113,10 +110,10 @@ def _oracle_keypoints(env: Any, state: int) -> FloatArray:
 
 
 def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[int, int]]) -> list[EpisodeRecord]:
-    """Run evaluation episodes side by side, each to its end (300 steps).
+    """Run evaluation episodes side by side, each to the task's horizon.
 
     Args:
-        env: a ``BatchedScaffoldEnv`` with a frozen split, no tracking termination and no autoreset.
+        env: a ``ScaffoldVectorEnv`` with a frozen split, no tracking termination and no autoreset.
         policies: what acts, an object of its own for each episode.
         episodes: (state, trial) of each episode. Environments that are left over go on with what they did before.
     """
@@ -130,9 +127,9 @@ def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[
     observation, _ = env.reset(seed=seeds + idle, options=options)
     plans = env.scaffolds[: len(episodes)]
     for policy, plan, seed in zip(policies, plans, seeds, strict=True):
-        policy.reset(_told(env, plan, seed))
+        policy.reset(_episode(env, plan, seed))
     tally, actions = EpisodeTally(env.task.spec), np.zeros(env.action_space.shape, dtype=np.float32)
-    for _ in range(EPISODE_STEPS):
+    for _ in range(env.task.spec.horizon):
         for row, policy in enumerate(policies):
             actions[row] = policy.act(observation[row])
         observation, reward, *_, infos = env.step(actions)
@@ -150,7 +147,7 @@ def run_episode(
     """Run one evaluation episode in an environment that can take pictures.
 
     Args:
-        env: a ``NumpyScaffoldEnv`` with a frozen split and no tracking termination.
+        env: a ``ScaffoldEnv`` with a frozen split and no tracking termination.
         policy: what acts.
         state, trial: which episode.
         on_step: called with the environment after the reset and after every step.
@@ -158,11 +155,11 @@ def run_episode(
     seed = env.start_state_set.trial_seed(state, trial)
     observation, _ = env.reset(seed=seed, options={"state": state, "trial": trial})
     plan = env.scaffold
-    policy.reset(_told(env, plan, seed))
+    policy.reset(_episode(env, plan, seed))
     if on_step is not None:
         on_step(env)
     tally = EpisodeTally(env.task.spec)
-    for _ in range(EPISODE_STEPS):
+    for _ in range(env.task.spec.horizon):
         observation, reward, terminated, truncated, info = env.step(policy.act(observation))
         tally.add(np.array([reward]), {name: np.asarray(value)[None] for name, value in info.items()})
         if on_step is not None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-import hashlib
 import itertools
-import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,17 +23,20 @@ from rich.table import Table
 from scaffold_bench.evaluation.fingerprint import numerics
 from scaffold_bench.evaluation.protocol import preset as named_preset
 from scaffold_bench.evaluation.rollout import run_episodes
-from scaffold_bench.metrics import summarize
+from scaffold_bench.files import write_atomically
+from scaffold_bench.metrics import TaskSummary, summarize
+from scaffold_bench.metrics.columns import COLUMNS, SUCCESS_ONCE
 from scaffold_bench.plan import ScaffoldProvider
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.policies.names import environment_of, make_policy, policy_name, policy_source
 from scaffold_bench.records import folder as files
+from scaffold_bench.records.codec import to_json
 from scaffold_bench.records.episode import EpisodeRecord, record_line
 from scaffold_bench.records.folder import EvaluationError
-from scaffold_bench.records.run import read_records
+from scaffold_bench.records.run import read_manifest, read_records
 from scaffold_bench.registration import get_task, make_vector_env, start_states, task_names
 from scaffold_bench.scaffolds import resolve_provider
-from scaffold_bench.scaffolds.variants import files_of
+from scaffold_bench.scaffolds.variants import plan_files_hash
 
 BACKEND = "physx_cpu"
 NUM_ENVS = 32
@@ -61,21 +63,18 @@ class Results:
         """The score table."""
         trials, states = self.manifest["trials"], self.manifest["states"]
         title = f"{self.manifest['policy']} on {self.manifest['split']} states ({states} states x {trials} trials)"
-        table = Table(title=title, caption="success in %, [95 % cluster bootstrap interval]")
-        for column in ("task", "success once", "success at end", "tracking error", "tips", "grip"):
-            table.add_column(column, justify="left" if column == "task" else "right")
+        caption = "in brackets: 95 % bootstrap intervals"
+        table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("task")
+        for column in COLUMNS:
+            table.add_column(column.heading, justify="right", no_wrap=column is SUCCESS_ONCE)
         for name in dict.fromkeys(record.task for record in self.records):
-            task = self.summary["tasks"][name]
-            once, end = (
-                f"{100 * part['mean']:.1f} [{100 * part['low']:.0f}, {100 * part['high']:.0f}]"
-                for part in (task["success_once"], task["success_at_end"])
-            )
-            error, grip = f"{100 * task['tracking_error']:.1f} cm", f"{task['grip_force']:.0f} N"
-            table.add_row(name, once, end, error, f"{task['tips_in_contact']:.1f}", grip)
+            task = TaskSummary.from_dict(self.summary["tasks"][name])
+            table.add_row(name, *(column.of_task(task, interval=column is SUCCESS_ONCE) for column in COLUMNS))
         if len(self.summary["tasks"]) > 1:
             table.add_section()
-            once, end = self.summary["mean_success_once"], self.summary["mean_success_at_end"]
-            table.add_row("mean", f"{100 * once:.1f}", f"{100 * end:.1f}", "", "", "")
+            means = (column.text(self.summary[column.overall]) if column.overall else "" for column in COLUMNS)
+            table.add_row("mean", *means)
         return table
 
 
@@ -101,7 +100,7 @@ def evaluate(
         preset: "quick" (20 states x 1 trial) or "full" (100 x 20, the paper's protocol).
         states, trials: override the preset's numbers; states are taken from the first on.
         split: "eval" (novel states) or "train".
-        scaffolds: a planner's short name, the path of a plan file, or a provider object (with one worker).
+        scaffolds: a planner's short name, the path of a plan file, or a planner object (with one worker).
         out: folder for ``records.jsonl``, ``manifest.json`` and ``summary.json``; an interrupted evaluation in the
             same folder is resumed. None keeps everything in memory.
         workers: processes. The records are the same for any number.
@@ -139,7 +138,7 @@ def evaluate(
         "policy_source": policy_source(policy, made),
         "tasks": [get_task(name).spec.id for name in names],
         "scaffolds": str(scaffolds) if isinstance(scaffolds, str | Path) else policy_name(scaffolds),
-        "plans": plans_hash(files_of(provider)),
+        "plans": plan_files_hash(provider),
         "split": split,
         "states": chosen.states,
         "trials": chosen.trials,
@@ -169,21 +168,13 @@ def evaluate(
             summary = summarize(records)
             if folder is not None:
                 lines = "".join(record_line(record) for record in records)
-                files.write_atomically(folder / files.RECORDS, lines)
-                files.write_atomically(folder / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+                write_atomically(folder / files.RECORDS, lines)
+                write_atomically(folder / files.SUMMARY, to_json(summary, indent=2) + "\n")
     except OSError as error:
         raise EvaluationError(
             f"cannot write to {folder} ({error.strerror}); free space or choose another --out"
         ) from error
     return Results(records, summary, manifest, folder)
-
-
-def plans_hash(paths: Sequence[Path]) -> str | None:
-    """Hash of the plan file, or of the hashes of several; None without any."""
-    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    if len(hashes) < 2:
-        return hashes[0] if hashes else None
-    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def _written(
@@ -201,18 +192,13 @@ def _written(
 
 def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
     """Check that the folder is new or holds the same evaluation; return the records already there."""
-    existing = folder / files.MANIFEST
-    if existing.exists():
-        try:
-            old = json.loads(existing.read_text(encoding="utf-8"))
-        except ValueError:
-            raise EvaluationError(f"{existing} is damaged; choose another --out or delete the folder") from None
-        files.check_same_run(old, manifest, folder)
+    if (folder / files.MANIFEST).exists():
+        files.check_same_run(read_manifest(folder), manifest, folder)
         path = folder / files.RECORDS
         return read_records(path) if path.exists() else []
     if any(folder.iterdir()):
         raise EvaluationError(f"{folder} is not empty and holds no evaluation; choose another --out")
-    files.write_atomically(existing, json.dumps(manifest, indent=2) + "\n")
+    write_atomically(folder / files.MANIFEST, to_json(manifest, indent=2) + "\n")
     return []
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import itertools
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,20 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from scaffold_bench.evaluation.fingerprint import numerics
-from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Job, Stage, plans_hash
+from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Job, Stage
 from scaffold_bench.policies.actor import ActorPolicy, stored_policy
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.policies.names import environment_of, make_policy, policy_source
 from scaffold_bench.policies.scripted import POLICIES
+from scaffold_bench.records.codec import canonical
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.records.folder import hardware, package_versions
 from scaffold_bench.scaffolds import resolve_provider
-from scaffold_bench.scaffolds.variants import files_of
+from scaffold_bench.scaffolds.variants import plan_files_hash
 from scaffold_bench.submissions import CURRENT, Report, Submission, SubmissionError, Verification, validate
 from scaffold_bench.submissions.bundle import open_bundle
 from scaffold_bench.submissions.planners import can_be_made_again, without_folders
 from scaffold_bench.submissions.prepare import machine_line, version_words
-from scaffold_bench.submissions.rows import row_line
 from scaffold_bench.submissions.verification import MAX_DIFFERENCES, Difference, write_verification
 
 SAMPLE = 50
@@ -48,8 +47,11 @@ class Compared:
     @property
     def differing(self) -> list[str]:
         """Names of the fields whose bits differ."""
-        first, second = (json.loads(row_line(record, 0, None)) for record in (self.submitted, self.again))
-        return [name for name in first if json.dumps(first[name]) != json.dumps(second.get(name))]
+        known = [name for name in sorted(vars(self.again)) if getattr(self.submitted, name) is not None]
+        first, second = (
+            [canonical({"": getattr(one, name)}) for name in known] for one in (self.submitted, self.again)
+        )
+        return [name for name, one, other in zip(known, first, second, strict=True) if one != other]
 
 
 def verify(
@@ -128,7 +130,7 @@ def _scaffolds(submission: Submission, plans: str | None) -> str:
     if without_folders(name) != declared.provider:
         raise SubmissionError(f"{name} is not {declared.provider}, which made the plans; give the right --plans")
     try:
-        found = plans_hash(files_of(resolve_provider(name)))
+        found = plan_files_hash(resolve_provider(name))
     except ValueError as error:
         raise SubmissionError(f"its plans cannot be had: {error}") from None
     if found != declared.file_sha256:

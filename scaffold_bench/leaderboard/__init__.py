@@ -1,39 +1,4 @@
-"""The leaderboard's pages. Names of :mod:`scaffold_bench.submissions` can be imported from here too, as before."""
+"""The boards and their pages; names of :mod:`scaffold_bench.submissions` can be imported from here too, as ever."""
 
-from scaffold_bench.submissions import (
-    BADGES,
-    CURRENT,
-    SUITES,
-    TRACKS,
-    About,
-    Report,
-    Submission,
-    SubmissionError,
-    Suite,
-    Verification,
-    escape,
-    markdown,
-    parse_submission,
-    prepare,
-    schema,
-    validate,
-)
-
-__all__ = [
-    "BADGES",
-    "CURRENT",
-    "SUITES",
-    "TRACKS",
-    "About",
-    "Report",
-    "Submission",
-    "SubmissionError",
-    "Suite",
-    "Verification",
-    "escape",
-    "markdown",
-    "parse_submission",
-    "prepare",
-    "schema",
-    "validate",
-]
+from scaffold_bench.submissions import *  # noqa: F403
+from scaffold_bench.submissions import __all__ as __all__

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from scaffold_bench.leaderboard.cache import Cache
 from scaffold_bench.metrics import (
@@ -36,8 +36,8 @@ from scaffold_bench.submissions.verification import Verification
 
 MEAN = "mean"
 """The measure over all tasks; the others are called after their task."""
-RIVALS = 8
-"""Methods next to one in the ranking that it is compared with."""
+NEIGHBOURS = 8
+"""Methods next to one in the ranking that it is compared with, and methods whose profiles are drawn."""
 SAMPLES = 500
 """Bootstrap samples of a comparison; scores have more."""
 THRESHOLDS = np.arange(20) / 20  # the very numbers that k of 20 trials give, unlike linspace
@@ -53,7 +53,7 @@ class Entry:
         folder: name of its folder or archive, for people.
         submission, aggregates: what it says, and the numbers recomputed from its records.
         badge, notes, verification: how far it can be trusted, and what a reader should know.
-        bands: flows of its episodes, see :func:`scaffold_bench.metrics.flows`.
+        failure_flow: (from, to, episodes), see :func:`scaffold_bench.metrics.flows`.
         scores: success once of every training seed (outer) and start state, mean over trials, by task.
     """
 
@@ -64,7 +64,7 @@ class Entry:
     badge: str
     notes: tuple[str, ...]
     verification: Verification | None
-    bands: tuple[tuple[str, str, int], ...]
+    failure_flow: tuple[tuple[str, str, int], ...]
     scores: dict[str, list[list[float]]]
 
     def acts_like(self, other: Entry) -> bool:
@@ -81,6 +81,10 @@ class Entry:
             return self.aggregates.mean_success_once
         task = self.aggregates.tasks.get(measure)
         return None if task is None else task.success_once
+
+
+STORED = TypeAdapter(Entry)
+"""How an entry is kept as JSON."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +132,13 @@ class Board:
         """The mean and every task."""
         return (MEAN, *self.key.tasks)
 
-    def improvements(self) -> dict[str, list[tuple[Entry, Interval]]]:
+    def comparisons(self) -> dict[str, list[tuple[Entry, Interval]]]:
         """For every method's slug the methods next to it in the ranking, each with the probability that it does worse
         than the method does, on a random start state of a random task."""
         ordered = [entry for _, _, entry, _ in self.ranking(MEAN)]
         found: dict[str, list[tuple[Entry, Interval]]] = {entry.slug: [] for entry in ordered}
         for (place, first), (other, second) in itertools.combinations(enumerate(ordered), 2):
-            if other - place <= RIVALS // 2:
+            if other - place <= NEIGHBOURS // 2:
                 rng = _rng(f"{first.slug}|{second.slug}")
                 share = probability_of_improvement(_arrays(first), _arrays(second), rng, SAMPLES)
                 found[first.slug].append((second, share))
@@ -147,7 +151,7 @@ class Board:
         a score is 0 or 1."""
         if self.key.trials == 1:
             return []
-        best = [entry for _, _, entry, _ in self.ranking(MEAN)][:RIVALS]
+        best = [entry for _, _, entry, _ in self.ranking(MEAN)][:NEIGHBOURS]
         return [(e, performance_profile(_arrays(e), THRESHOLDS, _rng(e.slug), SAMPLES)) for e in best]
 
     def ranking(self, measure: str) -> list[tuple[int, bool, Entry, Score]]:
@@ -195,7 +199,7 @@ def _entry(report: Report, slug: str) -> Entry:
         badge=report.badge,
         notes=tuple(report.notes),
         verification=report.verification,
-        bands=tuple(flows(attribute(record) for run in report.runs for record in run)),
+        failure_flow=tuple(flows(attribute(record) for run in report.runs for record in run)),
         scores={task: values.mean(axis=2).tolist() for task, values in outcomes(report.runs).items()},
     )
 
@@ -204,42 +208,14 @@ def _read(path: Path, cache: Cache | None = None) -> Entry | Refused:
     """Check a submission and keep what the pages need; the slug is given later."""
     key = None if cache is None else cache.key(path)
     if cache is not None and key is not None and (kept := cache.get(key)) is not None:
-        return _unpacked(path, kept)
+        return dataclasses.replace(STORED.validate_python(kept), folder=plain(path.name))
     report = validate(path)
     if not report.ok:  # not kept: the reason may have passed by the next time
         return Refused(plain(path.name), tuple(report.problems))
     read = _entry(report, "")
     if cache is not None and key is not None and cache.key(path) == key:  # it did not change meanwhile
-        cache.put(key, _packed(read))
+        cache.put(key, STORED.dump_python(read, mode="json"))
     return read
-
-
-def _packed(read: Entry) -> dict[str, Any]:
-    """What is kept of a submission, as JSON."""
-    return {
-        "submission": read.submission.model_dump(),
-        "aggregates": read.aggregates.model_dump(),
-        "badge": read.badge,
-        "notes": list(read.notes),
-        "verification": None if read.verification is None else read.verification.model_dump(),
-        "bands": list(read.bands),
-        "scores": read.scores,
-    }
-
-
-def _unpacked(path: Path, kept: dict[str, Any]) -> Entry:
-    verification = kept["verification"]
-    return Entry(
-        slug="",
-        folder=plain(path.name),
-        submission=Submission.model_validate(kept["submission"]),
-        aggregates=Aggregates.model_validate(kept["aggregates"]),
-        badge=kept["badge"],
-        notes=tuple(kept["notes"]),
-        verification=None if verification is None else Verification.model_validate(verification),
-        bands=tuple((source, target, count) for source, target, count in kept["bands"]),
-        scores=kept["scores"],
-    )
 
 
 def read_submissions(folder: Path, workers: int = 1, cache: Path | None = None) -> tuple[list[Entry], list[Refused]]:

@@ -9,22 +9,14 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from scaffold_bench.leaderboard import pages
-from scaffold_bench.leaderboard.boards import (
-    Board,
-    Entry,
-    Refused,
-    all_tasks,
-    boards_of,
-    on_other_plans,
-    read_submissions,
-    slug_of,
-)
-from scaffold_bench.leaderboard.html import Markup
-from scaffold_bench.leaderboard.markdown import markdown
+from markupsafe import Markup
+
+from scaffold_bench.leaderboard.boards import Entry, Refused, all_tasks, boards_of, read_submissions, slug_of
+from scaffold_bench.leaderboard.render import markdown, page
+from scaffold_bench.leaderboard.view import BoardView, board_view, method_pages
 from scaffold_bench.submissions.model import SubmissionError
 from scaffold_bench.submissions.text import plain
-from scaffold_bench.submissions.trace import read_trace
+from scaffold_bench.submissions.trace import Trace, read_trace, trace_json
 
 MARK = ".scaffold-bench-site"
 """A file that says that a folder is ours to replace."""
@@ -75,22 +67,16 @@ def build(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".site-") as folder:
         made = Path(folder) / "site"
         made.mkdir()
-        _write(made, "index.html", pages.index(boards, refused))
-        shown = _write_replays(made, entries, None if traces is None else Path(traces))
-        for board in boards:
-            rivals = board.improvements()
-            for entry in board.entries:
-                text = pages.method(
-                    entry,
-                    board,
-                    replays=shown.get(entry.slug, {}),
-                    videos=_copy_videos(made, entry, None if videos is None else Path(videos)),
-                    rivals=rivals[entry.slug],
-                    same=on_other_plans(entry, entries),
-                )
-                _write(made, f"methods/{entry.slug}.html", text)
-        _write_tasks(made, boards, None if docs is None else Path(docs))
-        _write(made, "submit.html", pages.submit(_how_to_submit(None if docs is None else Path(docs))))
+        shown = [board_view(board) for board in boards]
+        _write(made, "index.html", page("index", boards=shown, refused=refused))
+        replays = _write_replays(made, entries, None if traces is None else Path(traces))
+        copied = {e.slug: _copy_videos(made, e, None if videos is None else Path(videos)) for e in entries}
+        for board, view in zip(boards, shown, strict=True):
+            for one in method_pages(board, view, entries, replays, copied):
+                _write(made, f"methods/{one.method.entry.slug}.html", page("method", page=one))
+        documents = None if docs is None else Path(docs)
+        _write_tasks(made, shown, documents)
+        _write(made, "submit.html", page("submit", text=markdown(_document(documents, "submit.md"))))
         with as_file(files(__package__).joinpath("static")) as static:
             shutil.copytree(static, made / "static")
         _write(made, MARK, "")
@@ -106,10 +92,10 @@ def build(
     )
 
 
-def _how_to_submit(docs: Path | None) -> Markup | None:
-    """The documentation's page on submitting, if there is one."""
-    path = None if docs is None else docs / "submit.md"
-    return markdown(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else None
+def _document(docs: Path | None, name: str) -> str:
+    """A page of the documentation, "" if it is not there."""
+    path = None if docs is None else docs / name
+    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
 
 
 def _check_target(target: Path) -> None:
@@ -146,14 +132,25 @@ def _write_replays(root: Path, entries: Sequence[Entry], folder: Path | None) ->
         name = slug_of(path.stem, taken)
         taken.add(name)
         slug = slugs.get(trace.method)
-        method = None if slug is None else f"../methods/{slug}.html"
-        _write(root, f"replays/{name}.html", pages.replay(trace, method))
-        title = pages.replay_title(trace)
+        title = f"{trace.policy}: {trace.task}, state {trace.state}, trial {trace.trial}"
+        _write(root, f"replays/{name}.html", replay_page(trace, title, slug))
         listed[title if title not in listed else f"{title} ({name})"] = f"./replays/{name}.html"
         if slug is not None:
             of_method.setdefault(slug, {})[title] = f"../replays/{name}.html"
-    _write(root, "replays.html", pages.replays(listed, refused))
+    _write(root, "replays.html", page("replays", addresses=listed, refused=refused))
     return of_method
+
+
+def replay_page(trace: Trace, title: str, slug: str | None) -> str:
+    """A recorded episode. ``slug``: of its method, if that has a page."""
+    return page(
+        "replay",
+        trace=trace,
+        title=title,
+        trace_json=Markup(trace_json(trace)),  # made to be safe within a script element
+        method=None if slug is None else f"../methods/{slug}.html",
+        known_task=trace.task in all_tasks(),
+    )
 
 
 def _copy_videos(root: Path, entry: Entry, folder: Path | None) -> dict[str, str]:
@@ -169,17 +166,14 @@ def _copy_videos(root: Path, entry: Entry, folder: Path | None) -> dict[str, str
     return addresses
 
 
-def _about(docs: Path | None, name: str) -> Markup | None:
+def _about(docs: Path | None, name: str) -> Markup:
     """What the documentation says about a task, from its first sentence to its keypoints."""
-    path = None if docs is None else docs / "tasks" / f"{name}.md"
-    if path is None or not path.is_file():
-        return None
-    text = path.read_text(encoding="utf-8").partition("## Observation")[0]
+    text = _document(docs, f"tasks/{name}.md").partition("## Observation")[0]
     paragraphs = [part for part in text.split("\n\n") if not part.startswith(("<!--", "# ", "![", "Evaluation state"))]
     return markdown("\n\n".join(paragraphs))
 
 
-def _write_tasks(root: Path, boards: Sequence[Board], docs: Path | None) -> None:
+def _write_tasks(root: Path, boards: Sequence[BoardView], docs: Path | None) -> None:
     """The tasks' pages, with their pictures."""
     ids = all_tasks()
     (root / "tasks").mkdir()
@@ -190,5 +184,6 @@ def _write_tasks(root: Path, boards: Sequence[Board], docs: Path | None) -> None
             shutil.copyfile(picture, root / "tasks" / f"{name}.jpg")
             pictured.append(name)
     for name, env_id in ids.items():
-        _write(root, f"tasks/{name}.html", pages.task(name, env_id, boards, _about(docs, name), name in pictured))
-    _write(root, "tasks.html", pages.tasks(ids, pictured))
+        shown = {"name": name, "env_id": env_id, "boards": boards, "about": _about(docs, name)}
+        _write(root, f"tasks/{name}.html", page("task", **shown, picture=name in pictured))
+    _write(root, "tasks.html", page("tasks", ids=ids, pictures=pictured))

@@ -32,10 +32,10 @@ CHUNK = 2**20
 def _code() -> bytes:
     """Hash of the code that reads submissions, and of what it is run with."""
     digest = hashlib.sha256(f"{sys.version} {np.__version__} {pydantic.VERSION}".encode())
-    for part in ("leaderboard", "metrics"):
+    for part in ("records", "metrics", "submissions", "leaderboard"):
         for file in sorted((PACKAGE / part).rglob("*.py")):
             digest.update(file.read_bytes())
-    digest.update((PACKAGE / "types.py").read_bytes())
+    digest.update((PACKAGE / "spec.py").read_bytes())
     return digest.digest()
 
 

@@ -1,9 +1,8 @@
 """Records to arrays to intervals. NumPy only; no simulator."""
 
-from scaffold_bench.metrics.attribution import NEVER, Attribution, Facts, attribute, count_causes, flows
+from scaffold_bench.metrics.attribution import NEVER, Attribution, attribute, count_causes, flows
 from scaffold_bench.metrics.bootstrap import (
     Interval,
-    cluster_bootstrap,
     hierarchical_bootstrap,
     hierarchical_interval,
     interquartile_mean,
@@ -14,12 +13,10 @@ from scaffold_bench.metrics.summary import TaskSummary, outcomes, summarize, sum
 __all__ = [
     "NEVER",
     "Attribution",
-    "Facts",
     "Interval",
     "Profile",
     "TaskSummary",
     "attribute",
-    "cluster_bootstrap",
     "count_causes",
     "flows",
     "hierarchical_bootstrap",

@@ -1,8 +1,7 @@
 """Why episodes fail: keypoints, tracking (and the phase in which it was lost), or the plan (paper, 4.3 and Fig. 6).
 
-A record tells whether a plan was valid, tracked and successful. When tracking was lost, and whether the plan's
-keypoints were right, are facts (:class:`Facts`) that older records do not hold; then the answer says so instead of
-guessing.
+A record says whether a plan was valid, tracked and successful. Older records do not say when tracking was lost and
+whether the plan's keypoints were right; then the answer says so instead of guessing.
 """
 
 from __future__ import annotations
@@ -38,29 +37,6 @@ CAUSES = (
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What tells why an episode failed, as far as it is known; None where it is not.
-
-    Attributes:
-        lost_step: first control step with a keypoint farther than epsilon_0 from its plan, or -1.
-        contact_step: first control step with a fingertip on the task's bodies, or -1.
-        leave_step: first frame of the plan with a keypoint farther than epsilon_0 from its start, or -1: an object that
-            is not taken along is lost there.
-        keypoint_error: largest distance of a planned keypoint's first place from the oracle's, metres.
-    """
-
-    lost_step: int | None = None
-    contact_step: int | None = None
-    leave_step: int | None = None
-    keypoint_error: float | None = None
-
-    @classmethod
-    def of(cls, record: EpisodeRecord) -> Facts:
-        """The facts a record holds; records made before these fields hold none."""
-        return cls(record.lost_step, record.contact_step, record.leave_step, record.keypoint_error)
-
-
-@dataclass(frozen=True)
 class Attribution:
     """An episode's way through :data:`KEYPOINTS`, :data:`TRACKING` and :data:`OUTCOME`: one name of each."""
 
@@ -80,13 +56,13 @@ class Attribution:
         return "tracked but failed" if self.tracking == "tracked" else self.tracking
 
 
-def lost_in(facts: Facts) -> str:
+def lost_in(record: EpisodeRecord) -> str:
     """The phase in which tracking was lost, for an episode in which it was.
 
     *Approach*: no fingertip had touched anything. *Grasp*: touched, but the object did not go along when the plan left.
     *Transport*: it went along and was lost later.
     """
-    lost, contact, leave = facts.lost_step, facts.contact_step, facts.leave_step
+    lost, contact, leave = record.lost_step, record.contact_step, record.leave_step
     if lost is None or lost == NEVER or contact is None:
         return "lost, phase unknown"
     if contact == NEVER or contact >= lost:
@@ -96,21 +72,16 @@ def lost_in(facts: Facts) -> str:
     return "lost in grasp" if leave == NEVER or lost <= leave + STAYED_BEHIND else "lost in transport"
 
 
-def attribute(record: EpisodeRecord, facts: Facts | None = None) -> Attribution:
-    """An episode's way through plan, tracking and outcome.
-
-    Args:
-        record: the episode. facts: what else is known about it; by default what the record itself holds.
-    """
-    known = Facts.of(record) if facts is None else facts
+def attribute(record: EpisodeRecord) -> Attribution:
+    """An episode's way through plan, tracking and outcome."""
     outcome = "solved" if record.success_once else "failed"
     if record.failure == "plan":
         return Attribution("no plan", "not tracked", outcome)
-    if known.keypoint_error is None:
+    if record.keypoint_error is None:
         keypoints = "keypoints not checked"
     else:
-        keypoints = "keypoints wrong" if known.keypoint_error > KEYPOINT_ERROR else "keypoints right"
-    tracking = "tracked" if record.tracked_fraction == 1.0 else lost_in(known)
+        keypoints = "keypoints wrong" if record.keypoint_error > KEYPOINT_ERROR else "keypoints right"
+    tracking = "tracked" if record.tracked_fraction == 1.0 else lost_in(record)
     return Attribution(keypoints, tracking, outcome)
 
 
@@ -121,10 +92,10 @@ def count_causes(attributions: Iterable[Attribution]) -> dict[str, int]:
 
 
 def flows(attributions: Iterable[Attribution]) -> list[tuple[str, str, int]]:
-    """The bands of a Sankey diagram: (from, to, episodes), keypoints to tracking and tracking to outcome."""
+    """The flow of episodes: (from, to, episodes), keypoints to tracking and tracking to outcome, in order."""
     counts: Counter[tuple[str, str]] = Counter()
     for attribution in attributions:
         counts[attribution.keypoints, attribution.tracking] += 1
         counts[attribution.tracking, attribution.outcome] += 1
     order = {name: place for place, name in enumerate((*KEYPOINTS, *TRACKING, *OUTCOME))}
-    return [(*band, counts[band]) for band in sorted(counts, key=lambda band: (order[band[0]], order[band[1]]))]
+    return [(*pair, counts[pair]) for pair in sorted(counts, key=lambda pair: (order[pair[0]], order[pair[1]]))]

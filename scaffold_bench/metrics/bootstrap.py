@@ -26,38 +26,6 @@ class Interval:
     high: float
 
 
-def cluster_bootstrap(
-    clusters: Sequence[Sequence[float]], rng: np.random.Generator, samples: int = BOOTSTRAP_SAMPLES
-) -> Interval:
-    """Mean over clusters' members with a two-level percentile bootstrap.
-
-    Each sample draws clusters (start states) with replacement, then members (trials) within each drawn cluster.
-
-    Args:
-        clusters: the values of each cluster; every cluster has at least one.
-        rng: source of the resampling.
-        samples: bootstrap samples.
-
-    Raises:
-        ValueError: no clusters, or an empty one.
-    """
-    if not clusters or any(len(cluster) == 0 for cluster in clusters):
-        raise ValueError("every cluster needs at least one value")
-    sizes = np.array([len(cluster) for cluster in clusters])
-    padded = np.zeros((len(clusters), sizes.max()))
-    for row, cluster in zip(padded, clusters, strict=True):
-        row[: len(cluster)] = cluster
-    means = np.empty(samples)
-    for sample in range(samples):
-        drawn = rng.integers(len(clusters), size=len(clusters))
-        members = rng.integers(sizes[drawn][:, None], size=(len(drawn), padded.shape[1]))
-        values = padded[drawn[:, None], members]
-        used = np.arange(padded.shape[1]) < sizes[drawn][:, None]
-        means[sample] = values[used].mean()
-    mean = sum(float(np.sum(cluster)) for cluster in clusters) / float(sizes.sum())
-    return percentile_interval(mean, means)
-
-
 def percentile_interval(mean: float, samples: FloatArray) -> Interval:
     """The middle 95 % of bootstrap samples (B,) around an estimate."""
     tail = (1 - CONFIDENCE) / 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from scaffold_bench.metrics.attribution import attribute, count_causes
 from scaffold_bench.metrics.bootstrap import (
     BOOTSTRAP_SAMPLES,
     Interval,
-    cluster_bootstrap,
     hierarchical_bootstrap,
     interquartile_mean,
     interquartile_means,
@@ -21,6 +20,9 @@ from scaffold_bench.metrics.bootstrap import (
 )
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.spec import FloatArray
+
+MEANS = ("mean_success_once", "interquartile_mean_success_once", "mean_success_at_end")
+"""Means over tasks in a summary."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,17 @@ class TaskSummary:
     grip_force: float
     failures: dict[str, int]
 
+    @classmethod
+    def from_dict(cls, summary: Mapping[str, Any]) -> TaskSummary:
+        """A task's part of what :func:`summarize` returns."""
+        intervals = {name: Interval(**summary[name]) for name in ("success_once", "success_at_end")}
+        return cls(**{**summary, **intervals})
+
 
 def _rng(task: str, field: str) -> np.random.Generator:
     """Resampling depends on nothing but what is resampled, so a summary can be recomputed to the last bit."""
     seed = hashlib.sha256(f"{task}|{field}".encode()).digest()
     return np.random.default_rng(int.from_bytes(seed[:8], "little"))
-
-
-def _interval(records: Sequence[EpisodeRecord], field: str) -> Interval:
-    clusters: dict[int, list[float]] = {}
-    for record in records:
-        clusters.setdefault(record.state, []).append(float(getattr(record, field)))
-    return cluster_bootstrap([clusters[state] for state in sorted(clusters)], _rng(records[0].task, field))
 
 
 def _task_summary(ordered: Sequence[EpisodeRecord], once: Interval, at_end: Interval) -> TaskSummary:
@@ -76,12 +77,6 @@ def _task_summary(ordered: Sequence[EpisodeRecord], once: Interval, at_end: Inte
     )
 
 
-def summarize_task(records: Sequence[EpisodeRecord]) -> TaskSummary:
-    """Scores of the records of one task, in any order."""
-    ordered = sorted(records, key=lambda record: record.key)
-    return _task_summary(ordered, _interval(ordered, "success_once"), _interval(ordered, "success_at_end"))
-
-
 def _by_task(records: Iterable[EpisodeRecord]) -> dict[str, list[EpisodeRecord]]:
     by_task: dict[str, list[EpisodeRecord]] = {}
     for record in records:
@@ -90,16 +85,20 @@ def _by_task(records: Iterable[EpisodeRecord]) -> dict[str, list[EpisodeRecord]]
 
 
 def summarize(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
-    """Per-task scores and their aggregates as a JSON-like dictionary; empty tasks are left out."""
-    by_task = _by_task(records)
-    tasks = [summarize_task(by_task[name]) for name in sorted(by_task)]
-    scores = [task.success_once.mean for task in tasks]
-    return {
-        "tasks": {task.task: asdict(task) for task in tasks},
-        "mean_success_once": float(np.mean(scores)) if scores else None,
-        "interquartile_mean_success_once": interquartile_mean(scores) if scores else None,
-        "mean_success_at_end": float(np.mean([task.success_at_end.mean for task in tasks])) if tasks else None,
+    """Scores of one run as a JSON-like dictionary: those of :func:`summarize_runs` without causes and without
+    intervals for the means over tasks, which are None if there are no records.
+
+    Raises:
+        ValueError: a task's states do not all have the same trials, each once.
+    """
+    if not records:
+        return {"tasks": {}, **dict.fromkeys(MEANS)}
+    found = summarize_runs([records])
+    tasks = {
+        name: {part: value for part, value in task.items() if part not in ("seeds", "causes")}
+        for name, task in found["tasks"].items()
     }
+    return {"tasks": tasks, **{name: found[name]["mean"] for name in MEANS}}
 
 
 def outcomes(runs: Sequence[Sequence[EpisodeRecord]], field: str = "success_once") -> dict[str, FloatArray]:
@@ -120,7 +119,9 @@ def outcomes(runs: Sequence[Sequence[EpisodeRecord]], field: str = "success_once
         states, trials = (len({getattr(record, axis) for record in ordered[0]}) for axis in ("state", "trial"))
         keys = [[record.key for record in records] for records in ordered]
         if len(set(keys[0])) != states * trials or any(other != keys[0] for other in keys):
-            raise ValueError(f"{task}: every training seed must have the same states and trials, each once")
+            raise ValueError(
+                f"{task}: every training seed must have the same states, and every state the same trials, each once"
+            )
         values = [[float(getattr(record, field)) for record in records] for records in ordered]
         arrays[task] = np.array(values).reshape(len(runs), states, trials)
     return arrays
@@ -129,8 +130,8 @@ def outcomes(runs: Sequence[Sequence[EpisodeRecord]], field: str = "success_once
 def summarize_runs(runs: Sequence[Sequence[EpisodeRecord]]) -> dict[str, Any]:
     """Scores of a method from the records of each of its training seeds, as a JSON-like dictionary.
 
-    As :func:`summarize`, with intervals that resample seeds, states and trials, intervals for the means over tasks
-    (tasks are resampled on their own, not among each other), and why episodes failed.
+    Per task: scores with intervals that resample seeds, states and trials, and why episodes failed. Then the means over
+    tasks (:data:`MEANS`) with intervals; tasks are resampled on their own, not among each other.
 
     Raises:
         ValueError: the runs do not hold the same episodes.

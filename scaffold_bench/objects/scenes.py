@@ -6,10 +6,10 @@ Walls and floor boards exist for the renderer only, so physics is the same with 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import sapien
 import sapien.render
+from mani_skill.envs.scene import ManiSkillScene
 from mani_skill.utils.building.ground import build_ground
 from mani_skill.utils.scene_builder.kitchen_counter import KitchenCounterSceneBuilder
 
@@ -26,11 +26,11 @@ pass within one step of a narrower margin."""
 class _Owner:
     """What a ManiSkill scene builder expects of an environment: its scene."""
 
-    def __init__(self, scene: Any) -> None:
+    def __init__(self, scene: ManiSkillScene) -> None:
         self.scene = scene
 
 
-def build_counter(scene: Any) -> None:
+def build_counter(scene: ManiSkillScene) -> None:
     """The kitchen counter that ships in the mani_skill wheel; its top lies at z = 0.845 m."""
     KitchenCounterSceneBuilder(_Owner(scene)).build()
     _add_backdrop(scene, (WALL_BEHIND_COUNTER_X + 0.05, 0, 1.5), (0.1, 8, 3), _PLASTER)
@@ -38,7 +38,7 @@ def build_counter(scene: Any) -> None:
     _add_backdrop(scene, (-1.5, 0, -0.009), (4.2, 8, 0.02), _BOARDS)
 
 
-def build_floor(scene: Any) -> None:
+def build_floor(scene: ManiSkillScene) -> None:
     """An empty floor at z = 0."""
     build_ground(scene, floor_width=20, altitude=0)
     _add_backdrop(scene, (WALL_BEHIND_FURNITURE_X - 0.05, 0, 1.5), (0.1, 8, 3), _PLASTER)
@@ -46,7 +46,7 @@ def build_floor(scene: Any) -> None:
 
 
 def _add_backdrop(
-    scene: Any, centre: Sequence[float], size: Sequence[float], color: tuple[float, float, float]
+    scene: ManiSkillScene, centre: Sequence[float], size: Sequence[float], color: tuple[float, float, float]
 ) -> None:
     """Add a box that only the renderer knows, by centre and full size."""
     if not scene.can_render():
@@ -61,7 +61,7 @@ def _add_backdrop(
         sub_scene.add_entity(entity)
 
 
-def light_scene(scene: Any, kind: str) -> None:
+def light_scene(scene: ManiSkillScene, kind: str) -> None:
     """Soft daylight from above and from the camera's side of the scene."""
     towards = 1.0 if kind == "counter" else -1.0  # cameras look along +x at the counter, along -x at furniture
     scene.set_ambient_light([0.42, 0.42, 0.43])

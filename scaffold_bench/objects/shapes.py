@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import sapien
+from mani_skill.envs.scene import ManiSkillScene
 from mani_skill.utils.structs import Actor, Articulation
 
 from scaffold_bench.objects.dimensions import (
@@ -71,7 +72,7 @@ def _limit_velocities(*bodies: Any) -> None:
         body.set_max_depenetration_velocity(MAX_DEPENETRATION_VELOCITY)
 
 
-def _build_actor(scene: Any, name: str, fill: Callable[[Any], None]) -> Actor:
+def _build_actor(scene: ManiSkillScene, name: str, fill: Callable[[Any], None]) -> Actor:
     builder = scene.create_actor_builder()
     fill(builder)
     if scene.can_render():
@@ -82,7 +83,7 @@ def _build_actor(scene: Any, name: str, fill: Callable[[Any], None]) -> Actor:
     return actor
 
 
-def build_apple(scene: Any) -> Actor:
+def build_apple(scene: ManiSkillScene) -> Actor:
     volume = 4 / 3 * math.pi * APPLE.radius**3
     apple = _build_actor(
         scene, "apple", lambda builder: builder.add_sphere_collision(radius=APPLE.radius, density=APPLE.mass / volume)
@@ -92,7 +93,7 @@ def build_apple(scene: Any) -> Actor:
     return apple
 
 
-def build_bottle(scene: Any) -> Actor:
+def build_bottle(scene: ManiSkillScene) -> Actor:
     def fill(builder: Any) -> None:
         bottom, neck = -BOTTLE.height / 2, BOTTLE.height - BOTTLE.body_height
         # the full body carries nearly all of the mass; the shoulder is inside the neck's bar plus visual only
@@ -104,12 +105,12 @@ def build_bottle(scene: Any) -> Actor:
     return _build_actor(scene, "bottle", fill)
 
 
-def build_board(scene: Any) -> Actor:
+def build_board(scene: ManiSkillScene) -> Actor:
     size = (BOARD.width, BOARD.length, BOARD.thickness)
     return _build_actor(scene, "board", lambda builder: _add_box(builder, (0, 0, 0), size, BOARD.mass))
 
 
-def build_hammer(scene: Any) -> Actor:
+def build_hammer(scene: ManiSkillScene) -> Actor:
     def fill(builder: Any) -> None:
         _add_bar(builder, _ALONG_X, HAMMER.handle_diameter / 2, HAMMER.handle_length, HAMMER.handle_mass)
         head = (HAMMER.head_width, HAMMER.head_length, HAMMER.head_height)
@@ -118,7 +119,7 @@ def build_hammer(scene: Any) -> Actor:
     return _build_actor(scene, "hammer", fill)
 
 
-def build_sponge(scene: Any) -> Actor:
+def build_sponge(scene: ManiSkillScene) -> Actor:
     size = (SPONGE.length, SPONGE.width, SPONGE.height)
     return _build_actor(scene, "sponge", lambda builder: _add_box(builder, (0, 0, 0), size, SPONGE.mass))
 
@@ -149,7 +150,7 @@ def _pliers_half(builder: Any, side: int, tool: Pliers = PLIERS) -> None:
     _add_box(builder, (tool.jaw_length / 2, -side * tool.jaw_width / 2, 0), jaw, 0.4 * tool.mass / 2)
 
 
-def _build_tool(scene: Any, name: str, half: Callable[[Any, int], None], max_angle: float) -> Articulation:
+def _build_tool(scene: ManiSkillScene, name: str, half: Callable[[Any, int], None], max_angle: float) -> Articulation:
     """Two halves on a pin: links ``<name>_a`` (free floating) and ``<name>_b``, joint ``pin``; 0 is closed."""
     builder = scene.create_articulation_builder()
     first = builder.create_link_builder()
@@ -176,11 +177,11 @@ def _build_tool(scene: Any, name: str, half: Callable[[Any, int], None], max_ang
     return tool
 
 
-def build_scissors(scene: Any) -> Articulation:
+def build_scissors(scene: ManiSkillScene) -> Articulation:
     return _build_tool(scene, "scissors", _scissors_half, SCISSORS.max_angle)
 
 
-def build_pliers(scene: Any) -> Articulation:
+def build_pliers(scene: ManiSkillScene) -> Articulation:
     return _build_tool(scene, "pliers", _pliers_half, PLIERS.max_angle)
 
 
@@ -190,7 +191,7 @@ def drawer_origin(index: int) -> tuple[float, float, float]:
     return (0.0, 0.0, CABINET.height - CABINET.wall - (index + 0.5) * height)
 
 
-def build_cabinet(scene: Any) -> Articulation:
+def build_cabinet(scene: ManiSkillScene) -> Articulation:
     """Links ``body`` and ``drawer_0`` (top) ...; joints ``slide_0`` ...: metres pulled out."""
     c = CABINET
     builder = scene.create_articulation_builder()
@@ -230,7 +231,7 @@ def build_cabinet(scene: Any) -> Articulation:
     return builder.build(name="cabinet", fix_root_link=True)
 
 
-def build_fridge(scene: Any) -> Articulation:
+def build_fridge(scene: ManiSkillScene) -> Articulation:
     """Links ``fridge_body`` and ``door``; joint ``hinge``: radians open."""
     f = FRIDGE
     builder = scene.create_articulation_builder()

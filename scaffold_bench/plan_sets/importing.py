@@ -15,7 +15,7 @@ from scaffold_bench.envs.start_states import STATES_PER_SPLIT
 from scaffold_bench.plan import InvalidScaffoldError, Waypoints
 from scaffold_bench.registration import get_task
 from scaffold_bench.scaffolds import ScaffoldEntry, scaffold_from_waypoints
-from scaffold_bench.spec import EPISODE_STEPS, WRIST_DIM
+from scaffold_bench.spec import WRIST_DIM
 
 MAX_IMPORT_BYTES = 256 * 2**20
 
@@ -91,15 +91,16 @@ def _imported(row: Mapping[str, Any]) -> ScaffoldEntry:
         raise InvalidScaffoldError("keypoints", f"has shape {points.shape}, expected (waypoints, keypoints, 3)")
     if wrists.shape != (len(points), WRIST_DIM) or wrists.dtype.kind not in "fiu":
         raise InvalidScaffoldError("wrist", f"has shape {wrists.shape}, expected ({len(points)}, {WRIST_DIM})")
-    if not 2 <= len(points) <= EPISODE_STEPS + 1:
-        raise InvalidScaffoldError("keypoints", f"has {len(points)} waypoints, expected 2 to {EPISODE_STEPS + 1}")
+    spec = get_task(str(row["task"])).spec
+    if not 2 <= len(points) <= spec.horizon + 1:
+        raise InvalidScaffoldError("keypoints", f"has {len(points)} waypoints, expected 2 to {spec.horizon + 1}")
     if str(row["split"]) not in ("train", "eval"):
         raise InvalidScaffoldError("split", f"is {str(row['split'])[:40]!r}, expected train or eval")
     waypoints = Waypoints(points, wrists, tuple(str(name) for name in row["attachments"]))
     given = dict(row.get("provenance") or {})
     facts = {**given, "provider": "imported"} | ({"made_by": given["provider"]} if "provider" in given else {})
-    plan = scaffold_from_waypoints(str(row["task"]), waypoints, facts)
+    plan = scaffold_from_waypoints(spec.name, waypoints, facts, horizon=spec.horizon)
     state = np.asarray(row["state"])
     if state.ndim or state.dtype.kind not in "iu" or not 0 <= int(state) < STATES_PER_SPLIT:
         raise InvalidScaffoldError("state", f"is {str(row['state'])[:40]}, expected 0 to {STATES_PER_SPLIT - 1}")
-    return ScaffoldEntry(check_plan(plan, get_task(plan.task).spec), str(row["split"]), int(state))
+    return ScaffoldEntry(check_plan(plan, spec), str(row["split"]), int(state))

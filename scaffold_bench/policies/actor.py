@@ -7,7 +7,6 @@ it is executed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from scaffold_bench.files import ZOO, actor_files, hash_of_files, write_atomically
 from scaffold_bench.policies.base import Episode
 from scaffold_bench.policies.plan_following import PlanFollowing
 from scaffold_bench.spec import FloatArray
 
-ZOO = Path(__file__).resolve().parents[1] / "zoo"
-"""Actors that ship with the package: ``<method>/<task>.safetensors``."""
 OBSERVATION_CLIP = 10.0
 """Normalised observations are clipped to this many standard deviations."""
 MAX_BYTES, MAX_LAYERS = 64 * 2**20, 8
@@ -48,10 +46,8 @@ def save_actor(
     tensors = {"mean": mean, "std": std, "base": torch.tensor([float(base.lead), base.grasp])}
     for index, (weight, bias) in enumerate(layers):
         tensors |= {f"{index}.weight": weight, f"{index}.bias": bias}
-    partial = path.with_name(path.name + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, {"about": json.dumps(about)})
-    partial.chmod(0o644)  # safetensors keeps files to their owner
-    partial.replace(path)
+    raw = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"about": json.dumps(about)})
+    write_atomically(path, raw)
 
 
 def stored_policy(reference: str) -> ActorPolicy:
@@ -87,7 +83,7 @@ class ActorPolicy:
 
     def files(self) -> list[Path]:
         """The files of the policy."""
-        return sorted(self.path.glob("*.safetensors")) if self.path.is_dir() else [self.path]
+        return actor_files(self.path)
 
     @property
     def environment(self) -> dict[str, bool]:
@@ -99,10 +95,7 @@ class ActorPolicy:
 
     def sha256(self) -> str:
         """Hash of all its files."""
-        digest = hashlib.sha256()
-        for file in self.files():
-            digest.update(file.name.encode() + file.read_bytes())
-        return digest.hexdigest()
+        return hash_of_files(self.files())
 
     def reset(self, episode: Episode) -> None:
         """Begin an episode.

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+import hashlib
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from typing import Annotated, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from scaffold_bench.records.codec import STRICT, canonical, problems_of
+
+MAX_MEASURES = 32
+Measures = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")], float], Field(max_length=MAX_MEASURES)
+]
+"""What a task measured, by name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class EpisodeRecord:
-    """One evaluated episode: a row of ``records.jsonl``.
+    """One evaluated episode: a line of ``records.jsonl``. Every field is checked when a record is made.
 
     Attributes:
         task: short task name. env_id: the versioned id.
@@ -35,6 +45,9 @@ class EpisodeRecord:
         contact_step: first control step with a fingertip on the task's bodies, or -1.
         leave_step: first frame of the plan with a keypoint farther than epsilon_0 from its start, or -1.
         keypoint_error: largest distance of a planned keypoint's first place from the oracle's, metres.
+
+    Raises:
+        ValueError: a field is of another type or not finite (pydantic's ``ValidationError``).
     """
 
     task: str
@@ -53,7 +66,7 @@ class EpisodeRecord:
     tips_in_contact: float
     grip_force: float
     reward: float
-    measures: Mapping[str, float]
+    measures: Measures
     failure: str
     plan: str
     lost_step: int | None = None
@@ -67,40 +80,40 @@ class EpisodeRecord:
         return (self.task, self.state, self.trial)
 
 
-_FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
-_REQUIRED = {field.name for field in fields(EpisodeRecord) if field.default is MISSING}
+_OPTIONAL = frozenset(field.name for field in fields(EpisodeRecord) if field.default is not MISSING)
+"""Left out where they are not known; a field that a later release adds must be one, so that old records stay valid."""
+_Record = TypeVar("_Record", bound=EpisodeRecord)
+_reader = TypeAdapter(EpisodeRecord)
 
 
 def record_line(record: EpisodeRecord) -> str:
-    """One line of ``records.jsonl``; floats keep all their digits, and what is not known is left out."""
-    known = {name: value for name, value in asdict(record).items() if name in _REQUIRED or value is not None}
-    return json.dumps(known, sort_keys=True, allow_nan=False) + "\n"
+    """The only spelling of a record, with its line break; floats keep all their digits."""
+    known = {name: value for name, value in vars(record).items() if value is not None or name not in _OPTIONAL}
+    return canonical(known) + "\n"
 
 
-def parse_record(line: str) -> EpisodeRecord:
-    """Inverse of :func:`record_line`.
+def parse_record(line: str | bytes) -> EpisodeRecord:
+    """Inverse of :func:`record_line`; reads other spellings of the same JSON too.
 
     Raises:
-        ValueError: not a record.
+        ValueError: it is no record; names the field at fault.
     """
-    data = json.loads(line, parse_constant=_refuse_constant)
-    if not isinstance(data, dict) or not _REQUIRED <= data.keys() <= _FIELDS.keys():
-        raise ValueError("is not an episode record")
-    for name, value in data.items():
-        if not _fits(value, _FIELDS[name].removesuffix(" | None")):
-            raise ValueError(f"field {name!r} is not a {_FIELDS[name]}")
-    return EpisodeRecord(**data)
+    return parse_as(_reader, line)
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number a record may hold")
+def parse_as(reader: TypeAdapter[_Record], line: str | bytes) -> _Record:
+    """A record of a kind with further fields; see :func:`parse_record`."""
+    try:
+        return reader.validate_json(line)
+    except ValidationError as error:
+        place, reason = problems_of(error)[0]
+        raise ValueError(f"has a wrong {place} ({reason})" if place else f"is no record ({reason})") from None
 
 
-def _fits(value: Any, kind: str) -> bool:
-    """Whether a JSON value is what a record's field of that annotation may hold."""
-    if kind.startswith("Mapping"):
-        return isinstance(value, dict) and all(_fits(number, "float") for number in value.values())
-    if kind == "float":
-        number = isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
-        return number and math.isfinite(value)
-    return type(value).__name__ == kind
+def followed_plans_hash(records: Iterable[EpisodeRecord]) -> str:
+    """SHA-256 of which plan was followed in which task, state and trial; the same for all methods on one plan set."""
+    plans = {(record.task, record.state, record.trial, record.plan) for record in records}
+    digest = hashlib.sha256()
+    for plan in sorted(plans):
+        digest.update(" ".join(map(str, plan)).encode() + b"\n")
+    return digest.hexdigest()

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from scaffold_bench.files import write_atomically as write_atomically
 from scaffold_bench.records.episode import EpisodeRecord, record_line
 
 RUN_SETTINGS = (
@@ -81,13 +82,6 @@ class RecordWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or nothing."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def package_versions() -> dict[str, str]:

@@ -1,26 +1,80 @@
-"""Reads the records of an evaluation."""
+"""Reads the folder of an evaluation: its manifest and its records."""
 
 from __future__ import annotations
 
+import gzip
+import json
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scaffold_bench.records.episode import EpisodeRecord, parse_record
-from scaffold_bench.records.folder import EvaluationError
+from scaffold_bench.records.folder import MANIFEST, RECORDS, EvaluationError
+
+
+@dataclass(frozen=True)
+class Run:
+    """An evaluation in a folder, finished or not.
+
+    Attributes:
+        path: the folder. manifest: what was run. records: of the episodes so far, in the order of the file.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    records: list[EpisodeRecord]
+
+
+def read_run(folder: Path) -> Run:
+    """Read an evaluation.
+
+    Raises:
+        EvaluationError: the folder holds none, or a file is damaged.
+    """
+    return Run(folder, read_manifest(folder), read_records(folder))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What an evaluation's folder says was run.
+
+    Raises:
+        EvaluationError: there is no manifest, or it is damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _no_evaluation(folder, error) from None
+    except (ValueError, RecursionError):
+        manifest = None
+    if not isinstance(manifest, dict):
+        raise EvaluationError(f"{path} is damaged; choose another --out or delete the folder")
+    return manifest
 
 
 def read_records(path: Path) -> list[EpisodeRecord]:
-    """Read ``records.jsonl``. A last line cut off by a killed run is ignored.
+    """Read the records of an evaluation. A last line cut off by a killed run is ignored.
+
+    Args:
+        path: ``records.jsonl``, the same packed as ``records.jsonl.gz``, or the folder with one of them.
 
     Raises:
-        EvaluationError: any other line is damaged, or an episode appears twice.
+        EvaluationError: there is no such file, any other line is damaged, or an episode appears twice.
     """
+    if path.is_dir():
+        path = path / RECORDS if (path / RECORDS).exists() else path / f"{RECORDS}.gz"
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise _no_evaluation(path.parent, error) from None
     records: list[EpisodeRecord] = []
     seen: set[tuple[str, int, int]] = set()
-    *lines, _torn = path.read_bytes().split(b"\n")
+    *lines, _torn = raw.split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            record = parse_record(line.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
+            record = parse_record(line)
+        except ValueError as error:
             raise EvaluationError(
                 f"{path}, line {number}, is damaged ({error}); restore the file or choose another --out"
             ) from None
@@ -29,3 +83,7 @@ def read_records(path: Path) -> list[EpisodeRecord]:
         seen.add(record.key)
         records.append(record)
     return records
+
+
+def _no_evaluation(folder: Path, error: Exception) -> EvaluationError:
+    return EvaluationError(f"{folder} is no finished evaluation ({error}); give a folder that 'evaluate --out' wrote")

@@ -24,14 +24,17 @@ def _rounded(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return copy
 
 
-def frames_of(waypoints: Waypoints) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Keypoints (T + 1, K, 3) and wrist (T + 1, 6) of a coarse plan.
+def frames_of(
+    waypoints: Waypoints, horizon: int = EPISODE_STEPS
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Keypoints (T + 1, K, 3) and wrist (T + 1, 6) of a coarse plan for a horizon T.
 
     Raises:
         ValueError: there is no waypoint, or the times do not increase from 0 to 1.
     """
     keypoints, wrist = (
-        interpolate(values, waypoints.times).astype(np.float32) for values in (waypoints.keypoints, waypoints.wrist)
+        interpolate(values, waypoints.times, horizon).astype(np.float32)
+        for values in (waypoints.keypoints, waypoints.wrist)
     )
     return keypoints, wrist
 
@@ -42,10 +45,18 @@ def scaffold_from_waypoints(
     provenance: Mapping[str, str | int | float | bool],
     valid: bool = True,
     reason: str = "",
+    horizon: int = EPISODE_STEPS,
 ) -> Scaffold:
     """Interpolate waypoints to a plan with one frame per control step.
 
     Waypoints are rounded to float32 first, so that a plan read back from a file has the same bits.
+
+    Args:
+        task: the task's short name.
+        waypoints: the coarse plan.
+        provenance: who made it and how.
+        valid, reason: False and why for a plan that could not be made.
+        horizon: control steps T to plan for: a request's ``horizon``.
 
     Raises:
         InvalidScaffoldError: the result is not a valid plan.
@@ -61,7 +72,7 @@ def scaffold_from_waypoints(
             "waypoints", f"has {len(coarse.keypoints)} for the keypoints and {len(coarse.wrist)} for the wrist"
         )
     try:
-        keypoints, wrist = frames_of(coarse)
+        keypoints, wrist = frames_of(coarse, horizon)
     except ValueError as error:
         raise InvalidScaffoldError("waypoints", str(error)) from None
     return Scaffold(
@@ -91,9 +102,10 @@ def check_waypoints(count: int) -> None:
 def failed_scaffold(
     request: ScaffoldRequest, reason: str, provenance: Mapping[str, str | int | float | bool] | None = None
 ) -> Scaffold:
-    """What a provider returns when it could not make a plan: the hand stays, the episode counts as failed by its plan.
+    """What a planner returns when it could not make a plan: the hand stays, the episode counts as failed by its plan.
 
     Args:
         request: what was asked for. reason: why there is no plan.
     """
-    return Scaffold.failed(request.task, len(request.keypoint_names), request.wrist, reason, provenance)
+    names = request.keypoint_names
+    return Scaffold.failed(request.task, len(names), request.wrist, reason, provenance, request.horizon)

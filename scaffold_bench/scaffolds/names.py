@@ -5,9 +5,10 @@
     recorded:train             training plans reused (paper's pre-recorded baseline)
     mix:A+B                    keypoints from A, trajectories from B
     noise(0.02):A              Gaussian noise in metres on A's plans; noise(0,flip=y):A mirrors its motion
-    simulated-vlm              the vlm planner with a local stand-in that knows the truth (see scaffold_bench.testing)
+    simulated-vlm              the vlm planner with a local stand-in (see scaffold_bench.synthetic_planner)
 
-Others come from packages that declare an entry point in the group ``scaffold_bench.providers``.
+How names are written is in ``scaffold_bench.planner_names``. Others come from packages that declare an entry point in
+the group ``scaffold_bench.providers``.
 """
 
 from __future__ import annotations
@@ -20,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from scaffold_bench.plan import PLAN_WAYPOINTS, ScaffoldProvider
+from scaffold_bench.planner_names import BUILTIN, MAX_NESTING, PlannerName, parse
 from scaffold_bench.scaffolds.oracle import OracleProvider
 from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets, plan_file
 from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider
 
 ENTRY_POINTS = "scaffold_bench.providers"
-BUILTIN = ("oracle", "vlm", "recorded", "mix", "noise")
-MAX_NESTING = 8
 Options = Mapping[str, str]
 _made_by: dict[str, Callable[..., ScaffoldProvider]] = {}
 
@@ -71,26 +71,25 @@ def resolve_provider(scaffolds: str | Path | ScaffoldProvider) -> ScaffoldProvid
 def _named(name: str, nesting: int) -> ScaffoldProvider:
     if nesting == 0:
         raise ValueError(f"planners are nested more than {MAX_NESTING} deep")
-    base, _, query = name.partition("?")
-    if base not in BUILTIN and _is_file(name):
+    if name.partition("?")[0] not in BUILTIN and _is_file(name):
         return RecordedProvider(name)
-    if match := re.fullmatch(r"noise\(([^()]*)\):(.+)", name):
-        options = _noise_options(match[1])
-        return NoisyProvider(_named(match[2], nesting - 1), **options)
-    if name.startswith("mix:"):
-        return _mix(name, nesting)
-    options = _options(query)
-    if base == "oracle":
+    found = parse(name)
+    options = dict(found.options)
+    if found.base == "noise" and found.parts:
+        return _noise(found, options, nesting)
+    if found.base == "mix":
+        return _mix(found, nesting)
+    if found.base == "oracle":
         _refuse_unknown(name, options, ("waypoints",))
         return OracleProvider(_number(int, name, options, "waypoints", PLAN_WAYPOINTS))
-    if base == "recorded:train":
+    if found.base == "recorded:train":
         _refuse_unknown(name, options, ("set",))
         return ReusedProvider(plan_file(options.get("set", "oracle")))
-    if name.startswith("recorded:"):  # what follows is a path, in which ? and & are letters
-        return RecordedProvider(plan_file(name.removeprefix("recorded:")))
-    if base == "vlm":
+    if found.base == "recorded":
+        return RecordedProvider(plan_file(found.source))
+    if found.base == "vlm":
         return _vlm(name, options)
-    return _registered(name, base, options)
+    return _registered(name, found.base, options)
 
 
 def _is_file(name: str) -> bool:
@@ -100,21 +99,22 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _mix(name: str, nesting: int) -> ScaffoldProvider:
-    """``mix:A+B``; where names or paths have a + of their own, the first one that leads to two planners divides."""
-    parts = name.removeprefix("mix:").split("+")
-    problem = ValueError(f"{name!r} must name two planners: mix:KEYPOINTS+TRAJECTORY")
-    for cut in range(1, len(parts)):
+def _noise(found: PlannerName, options: dict[str, str], nesting: int) -> ScaffoldProvider:
+    shown = found.text.removesuffix(f":{found.parts[0][0]}")
+    _refuse_unknown(shown, options, ("flip", "seed"))
+    sigma, seed = _number(float, shown, {"sigma": found.sigma}, "sigma", 0.0), _number(int, shown, options, "seed", 0)
+    return NoisyProvider(_named(found.parts[0][0], nesting - 1), sigma, options.get("flip", ""), seed)
+
+
+def _mix(found: PlannerName, nesting: int) -> ScaffoldProvider:
+    """Of the ways to divide a mix, the first that leads to two planners."""
+    problem = ValueError(f"{found.text!r} must name two planners: mix:KEYPOINTS+TRAJECTORY")
+    for keypoints, trajectory in found.parts:
         try:
-            return MixedProvider(_named("+".join(parts[:cut]), nesting - 1), _named("+".join(parts[cut:]), nesting - 1))
+            return MixedProvider(_named(keypoints, nesting - 1), _named(trajectory, nesting - 1))
         except ValueError as error:
             problem = error
     raise problem
-
-
-def _options(query: str) -> dict[str, str]:
-    """``a=1&b=2``, taken literally: nothing is unquoted, for values may be paths."""
-    return {key: value for key, _, value in (part.partition("=") for part in query.split("&") if part)}
 
 
 def _registered(name: str, base: str, options: dict[str, str]) -> ScaffoldProvider:
@@ -136,19 +136,6 @@ def _registered(name: str, base: str, options: dict[str, str]) -> ScaffoldProvid
     except TypeError as error:
         raise ValueError(f"cannot make the planner {name!r}: {error}") from error
     return resolve_provider(made)
-
-
-def _noise_options(text: str) -> dict[str, Any]:
-    """``0.02``, ``0.02,flip=y``, ``0,seed=3``."""
-    first, *rest = [part.strip() for part in text.split(",")]
-    options = {key: value for key, _, value in (part.partition("=") for part in rest)}
-    _refuse_unknown(f"noise({text})", options, ("flip", "seed"))
-    sigma = _number(float, f"noise({text})", {"sigma": first}, "sigma", 0.0)
-    return {
-        "sigma": sigma,
-        "flip": options.get("flip", ""),
-        "seed": _number(int, f"noise({text})", options, "seed", 0),
-    }
 
 
 VLM_OPTIONS = {

@@ -24,6 +24,5 @@ class OracleProvider:
         self.waypoints = waypoints
 
     def plan(self, request: PrivilegedRequest) -> Scaffold:
-        return scaffold_from_waypoints(
-            request.task, request.reference(self.waypoints), {"provider": "oracle", "waypoints": self.waypoints}
-        )
+        facts: dict[str, str | int | float | bool] = {"provider": "oracle", "waypoints": self.waypoints}
+        return scaffold_from_waypoints(request.task, request.reference(self.waypoints), facts, horizon=request.horizon)

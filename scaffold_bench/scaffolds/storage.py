@@ -8,7 +8,6 @@ it was made for and where it came from.
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from scaffold_bench.files import write_atomically
 from scaffold_bench.plan import SCAFFOLD_VERSION, InvalidScaffoldError, Scaffold, Waypoints
 from scaffold_bench.scaffolds.from_waypoints import frames_of, scaffold_from_waypoints
-from scaffold_bench.spec import EPISODE_STEPS, WRIST_DIM, FloatArray
+from scaffold_bench.spec import EPISODE_STEPS, MAX_HORIZON, WRIST_DIM, FloatArray
 
 MAX_FILE_BYTES = 512 * 2**20
 """Uncompressed size above which a plan file is refused."""
@@ -32,8 +32,9 @@ class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     task: str = Field(max_length=200)
     attachments: list[str] = Field(min_length=1, max_length=MAX_KEYPOINTS)
-    waypoints: int = Field(ge=1, le=EPISODE_STEPS + 1)
+    waypoints: int = Field(ge=1, le=MAX_HORIZON + 1)
     timed: bool
+    horizon: int = Field(default=EPISODE_STEPS, ge=1, le=MAX_HORIZON)
 
 
 class _Plan(BaseModel):
@@ -118,7 +119,9 @@ class ScaffoldFile(Sequence[Scaffold]):
             arrays["keypoints"][entry.row], arrays["wrist"][entry.row], tuple(group.attachments), times
         )
         try:
-            made = scaffold_from_waypoints(entry.task, waypoints, entry.provenance, entry.valid, entry.reason)
+            made = scaffold_from_waypoints(
+                entry.task, waypoints, entry.provenance, entry.valid, entry.reason, group.horizon
+            )
         except InvalidScaffoldError as error:
             raise InvalidScaffoldError(f"plan {index}: {error.field}", error.reason) from None
         self._made[index] = made
@@ -128,7 +131,7 @@ class ScaffoldFile(Sequence[Scaffold]):
 def _coarse(scaffold: Scaffold) -> Waypoints:
     """The plan's waypoints if its frames are what they interpolate to, else every frame as a waypoint."""
     if (coarse := scaffold.waypoints) is not None and coarse.attachments == scaffold.attachments:
-        keypoints, wrist = frames_of(coarse)
+        keypoints, wrist = frames_of(coarse, scaffold.horizon)
         if np.array_equal(keypoints, scaffold.keypoints) and np.array_equal(wrist, scaffold.wrist):
             return coarse
     return Waypoints(scaffold.keypoints, scaffold.wrist, scaffold.attachments)
@@ -158,7 +161,7 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
         scaffold = entry.scaffold
         coarse = _coarse(scaffold)
         timed = coarse.times is not None
-        key = (scaffold.task, coarse.attachments, len(coarse.wrist), timed)
+        key = (scaffold.task, coarse.attachments, len(coarse.wrist), timed, scaffold.horizon)
         group = groups.setdefault(key, len(groups))
         if group == len(arrays):
             arrays.append({"keypoints": [], "wrist": [], "times": []})
@@ -182,8 +185,8 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
         format="scaffold_bench plans",
         version=SCAFFOLD_VERSION,
         groups=[
-            _Group(task=task, attachments=list(attachments), waypoints=count, timed=timed)
-            for task, attachments, count, timed in groups
+            _Group(task=task, attachments=list(attachments), waypoints=count, timed=timed, horizon=horizon)
+            for task, attachments, count, timed, horizon in groups
         ],
         plans=plans,
     )
@@ -194,11 +197,7 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
                 members[f"g{index}_{name}"] = np.stack(rows).astype("<f4")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **members)  # type: ignore[arg-type]  # numpy types savez's keywords as bool
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".part")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, target)
+    write_atomically(Path(path), buffer.getvalue())
 
 
 def load_scaffolds(path: str | Path) -> ScaffoldFile:

@@ -30,8 +30,16 @@ def waypoints_of(plan: Scaffold) -> Waypoints:
 
 
 def files_of(provider: Any) -> list[Path]:
-    """The plan files a provider reads, for manifests."""
+    """The plan files that a planner reads."""
     return list(provider.files()) if callable(getattr(provider, "files", None)) else []
+
+
+def plan_files_hash(provider: Any) -> str | None:
+    """SHA-256 of the plan file that a planner reads, or of the hashes of several; None without any."""
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files_of(provider)]
+    if len(hashes) < 2:
+        return hashes[0] if hashes else None
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 class _Wrapper:
@@ -141,6 +149,6 @@ def _origins(keypoints: Scaffold, trajectory: Scaffold) -> dict[str, Any]:
 def _made(request: ScaffoldRequest, waypoints: Waypoints, facts: dict[str, Any]) -> Scaffold:
     """The plan, or an invalid one if noise made it one."""
     try:
-        return scaffold_from_waypoints(request.task, waypoints, facts)
+        return scaffold_from_waypoints(request.task, waypoints, facts, horizon=request.horizon)
     except InvalidScaffoldError as error:
         return failed_scaffold(request, str(error), facts)

@@ -6,9 +6,10 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from scaffold_bench.submissions.planners import ORACLE
+from scaffold_bench.records.codec import STRICT, problems_of
+from scaffold_bench.submissions.planners import usual_track
 from scaffold_bench.submissions.suite import FULL_SEEDS, FULL_STATES, FULL_TRIALS, SUITES
 from scaffold_bench.submissions.text import check_link, check_name, check_text, plain
 
@@ -19,6 +20,8 @@ MAX_SUBMISSION_BYTES = 2**18
 MAX_ROWS = 100_000
 """Twice the full protocol; a submission with more is refused."""
 MAX_SEEDS = 20
+MAX_LISTED = 20
+"""Problems of one kind that are listed."""
 MAX_POLICY_BYTES = 64 * 2**20
 """Largest safetensors file, the same as the loader's."""
 POLICY_FILE = r"policy/seed-(?:0|[1-9]\d?)/[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\.safetensors"
@@ -26,8 +29,16 @@ POLICY_FILE = r"policy/seed-(?:0|[1-9]\d?)/[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\.safe
 ZOO_POLICY = r"zoo:[a-z0-9][a-z0-9-]{0,59}"
 """Name of an actor that comes with the package."""
 
-TRACKS = ("oracle", "pre-recorded", "vlm-zero-shot", "vlm-few-shot", "simulated-vlm", "open")
-"""Where the plans come from; methods are compared within a track."""
+TRACK_NAMES = {
+    "oracle": "Oracle plans",
+    "pre-recorded": "Pre-recorded plans",
+    "vlm-zero-shot": "VLM plans, zero-shot",
+    "vlm-few-shot": "VLM plans, few-shot",
+    "simulated-vlm": "Simulated VLM plans",
+    "open": "Open track",
+}
+"""Where the plans come from, and what readers call it; methods are compared within a track."""
+TRACKS = tuple(TRACK_NAMES)
 BUILT_IN = ("reference", "plan-only", "plan-grasp", "random")
 """Policies of the package that learn nothing."""
 
@@ -63,7 +74,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Part(BaseModel):
     """No field may be missing in a new way, of another type, infinite or unknown."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = STRICT | {"frozen": True}
 
 
 class Method(Part):
@@ -285,7 +296,7 @@ def contradictions(submission: Submission) -> list[str]:
         found.append(f"records.rows is {submission.records.rows}, the protocol makes {protocol.rows}")
     if submission.track.startswith("vlm-") and submission.vlm is None:
         found.append(f"vlm is missing; the track {submission.track} needs the model")
-    if submission.track == "oracle" and not re.fullmatch(ORACLE, submission.plans.provider):
+    if submission.track == "oracle" and usual_track(submission.plans.provider) != "oracle":
         found.append(f'the track is oracle, the plans come from "{plain(submission.plans.provider)}"')
     return found
 
@@ -297,12 +308,7 @@ def parse_submission(raw: bytes) -> Submission:
         SubmissionError: not JSON as it should be, or not a submission; names every field at fault.
     """
     try:
-        data = json.loads(
-            raw.decode("utf-8"),
-            parse_constant=_refuse_constant,
-            parse_float=_shortest,
-            object_pairs_hook=_without_repetition,
-        )
+        data = json.loads(raw.decode("utf-8"), parse_float=_shortest, object_pairs_hook=_without_repetition)
     except RecursionError:
         raise SubmissionError(f"{SUBMISSION} is nested too deeply; make it with 'submit prepare'") from None
     except ValueError as error:
@@ -319,19 +325,15 @@ def check_submission(data: Any) -> Submission:
     try:
         return Submission.model_validate(data)
     except ValidationError as error:
-        raise SubmissionError(*(f"{SUBMISSION}: {_told(item)}" for item in error.errors()[:20])) from None
+        raise SubmissionError(*(f"{SUBMISSION}: {problem}" for problem in plain_problems(error))) from None
     except RecursionError:
         raise SubmissionError(f"{SUBMISSION} is nested too deeply; make it with 'submit prepare'") from None
 
 
-def _told(item: Any) -> str:
-    """A field's place and what is wrong with it, without its value, which may be long or hostile."""
-    place, reason = plain(".".join(map(str, item["loc"])), 120), plain(item["msg"], 200)
-    return f"{place or 'the file'} {reason.removeprefix('Value error, ')}"
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
+def plain_problems(error: ValidationError) -> list[str]:
+    """What is wrong, field by field, without the values, which may be long or hostile."""
+    found = problems_of(error)[:MAX_LISTED]
+    return [f"{plain(place, 120) or 'the file'} {plain(reason, 200)}" for place, reason in found]
 
 
 def _shortest(digits: str) -> float:

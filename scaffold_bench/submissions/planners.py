@@ -1,16 +1,21 @@
-"""Names of planners (see ``scaffold_bench.scaffolds.names``) in a submission: text that is judged, not looked up."""
+"""Planners in a submission: their names are judged by the grammar (``planner_names``), not looked up."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-ORACLE = r"(recorded:)?oracle(-\d+|\?waypoints=\d+)?"
+from scaffold_bench.planner_names import MAX_NESTING, PlannerName, parse
+
 KEPT = r"[a-z0-9][a-z0-9-]*"
 """Name of a plan set that ships with the package; no path."""
-REMADE = (r"oracle(\?waypoints=\d{1,3})?", rf"recorded:{KEPT}", rf"recorded:train(\?set={KEPT})?")
-"""Planners that make the same plans everywhere from what ships with the package."""
-NOISE = r"noise\(\d+(\.\d+)?(,flip=[xy])?(,seed=\d{1,9})?\):"
-MAX_NESTING = 8
+REMADE: Mapping[str, Mapping[str, str]] = {
+    "oracle": {"waypoints": r"\d{1,3}"},
+    "recorded": {},
+    "recorded:train": {"set": KEPT},
+    "noise": {"flip": "[xy]", "seed": r"\d{1,9}"},
+}
+"""Planners that make the same plans everywhere from what ships with the package, and the values of their options."""
 
 
 def without_folders(name: str) -> str:
@@ -20,32 +25,46 @@ def without_folders(name: str) -> str:
 
 def can_be_made_again(name: str, nesting: int = MAX_NESTING) -> bool:
     """Whether a planner reads no file of anybody's, calls no service and makes the same plans again."""
-    if nesting == 0:
+    found = parse(name)
+    if nesting == 0 or (found.base in ("mix", "noise") and not found.parts):
         return False
-    if noise := re.match(NOISE, name):
-        return can_be_made_again(name[noise.end() :], nesting - 1)
-    if name.startswith("mix:"):
-        keypoints, _, trajectory = name.removeprefix("mix:").partition("+")
-        return can_be_made_again(keypoints, nesting - 1) and can_be_made_again(trajectory, nesting - 1)
-    return any(re.fullmatch(pattern, name) for pattern in REMADE)
+    if found.base != "mix" and not (found.base in REMADE and _only_has(found, REMADE[found.base])):
+        return False
+    if found.base == "recorded" and not re.fullmatch(KEPT, found.source):
+        return False
+    return all(can_be_made_again(part, nesting - 1) for way in found.parts[:1] for part in way)
+
+
+def _only_has(name: PlannerName, options: Mapping[str, str]) -> bool:
+    """Whether a name is written in the plain way, with these options at most, in this order, of these values."""
+    keys = [key for key, _ in name.options]
+    return (
+        name.canonical == name.text
+        and (name.base != "noise" or re.fullmatch(r"\d+(\.\d+)?", name.sigma) is not None)
+        and keys == [key for key in options if key in keys]
+        and all(re.fullmatch(options[key], value) for key, value in name.options)
+    )
 
 
 def noise_of(name: str) -> float | None:
     """Standard deviation of the noise on the oracle's plans, metres; None for plans that are something else."""
-    if name == "oracle":
-        return 0.0
-    found = re.fullmatch(r"noise\((\d+(?:\.\d+)?)(?:,seed=\d+)?\):oracle", name)
-    return float(found[1]) if found else None
+    found = parse(name)
+    if found.base == "noise" and found.parts[0] == ("oracle",):
+        return float(found.sigma) if _only_has(found, {"seed": r"\d+"}) else None
+    return 0.0 if name == "oracle" else None
 
 
 def usual_track(name: str) -> str:
     """The track that a planner belongs to, unless its user says otherwise."""
-    if re.fullmatch(ORACLE, name):
+    found = parse(name)
+    made_by = found.source or found.base
+    if re.fullmatch(r"oracle(-\d+)?", made_by) and _only_has(found, {"waypoints": r"\d+"}):
         return "oracle"
-    if re.match(r"recorded:train(\?|$)", name):
+    if found.base == "recorded:train":
         return "pre-recorded"
-    if re.match(r"(recorded:)?simulated-vlm(-|\?|$)", name):
+    if re.match(r"simulated-vlm(-|\?|$)", made_by):
         return "simulated-vlm"
-    if re.match(r"vlm(\?|$)", name):
-        return "vlm-few-shot" if re.search(r"[?&]shots=[1-9]", name) else "vlm-zero-shot"
+    if found.base == "vlm":
+        shots = dict(found.options).get("shots", "0")
+        return "vlm-few-shot" if re.match("[1-9]", shots) else "vlm-zero-shot"
     return "open"

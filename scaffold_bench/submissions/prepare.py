@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import os
 import shutil
 import zipfile
@@ -14,9 +13,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from scaffold_bench.files import ZOO, actor_files, hash_of_files
 from scaffold_bench.metrics import summarize_runs
-from scaffold_bench.records.episode import EpisodeRecord
-from scaffold_bench.records.folder import RUN_SETTINGS
+from scaffold_bench.records.codec import to_json
+from scaffold_bench.records.episode import followed_plans_hash, record_line
+from scaffold_bench.records.folder import RUN_SETTINGS, EvaluationError
+from scaffold_bench.records.run import Run, read_run
 from scaffold_bench.submissions.model import (
     BUILT_IN,
     FORMAT,
@@ -27,12 +29,10 @@ from scaffold_bench.submissions.model import (
     check_submission,
 )
 from scaffold_bench.submissions.planners import usual_track, without_folders
-from scaffold_bench.submissions.rows import FIELDS, parse_row, plans_hash, row_line
+from scaffold_bench.submissions.rows import Row
 from scaffold_bench.submissions.suite import CURRENT, FULL_SEEDS, FULL_STATES, FULL_TRIALS, SPLIT, SUITES
-from scaffold_bench.submissions.tensors import about as told_by
+from scaffold_bench.submissions.tensors import facts_of
 from scaffold_bench.submissions.validate import Report, validate
-
-ZOO = Path(__file__).resolve().parents[1] / "zoo"
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class About:
         authors: who made it.
         links: http or https addresses: paper, code.
         description: a few sentences.
-        track: oracle, pre-recorded, vlm-zero-shot, vlm-few-shot, simulated-vlm or open; by default told by the
-            planner's name, open for a plan file.
+        track: oracle, pre-recorded, vlm-zero-shot, vlm-few-shot, simulated-vlm or open; by default the one of
+            the planner's name, open for a plan file.
         training_seeds: one for each run; by default what the policies' files say.
         training_steps: environment steps of one training seed, all tasks together.
         training_hours: hours that they took.
@@ -68,12 +68,9 @@ class About:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished evaluation: its manifest, its records in the suite's order, and the files of its policy."""
+class Finished(Run):
+    """A finished evaluation: its records are in the suite's order; ``policy_files`` are those of its stored actor."""
 
-    path: Path
-    manifest: dict[str, Any]
-    records: list[EpisodeRecord]
     policy_files: list[Path]
 
 
@@ -102,55 +99,31 @@ def prepare(run_dirs: Sequence[str | Path], out: str | Path, about: About | None
     return _write(target, _files(runs, about or About()))
 
 
-def load_run(path: Path) -> Run:
+def load_run(path: Path) -> Finished:
     """Read a finished evaluation.
 
     Raises:
         SubmissionError: it is none, or it is not finished.
     """
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        plain, packed = path / "records.jsonl", path / RECORDS
-        raw = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
-        ids = {env_id: task for task, env_id in SUITES[CURRENT].env_ids.items()}
-        tasks = [ids.get(env_id, env_id) for env_id in manifest["tasks"]]
-        expected = len(tasks) * manifest["states"] * manifest["trials"]
+        run = read_run(path)
+        manifest, suite = run.manifest, SUITES[CURRENT]
+        expected = len(manifest["tasks"]) * manifest["states"] * manifest["trials"]
         files = _policy_files(manifest["policy"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except EvaluationError as error:
+        raise SubmissionError(str(error)) from None
+    except (KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise SubmissionError(
             f"{path} is no finished evaluation ({reason}); give a folder that 'evaluate --out' wrote"
         ) from None
-    records = []
-    for number, line in enumerate(raw.splitlines(), start=1):
-        try:
-            records.append(_record(line))
-        except (ValueError, RecursionError) as error:
-            raise SubmissionError(f"{path}, record {number}: {error}; evaluate into a new folder") from None
-    if len({record.key for record in records}) != expected or len(records) != expected:
-        raise SubmissionError(f"{path} has {len(records)} of {expected} episodes; run its command again to finish it")
-    order = {task: place for place, task in enumerate(SUITES[CURRENT].env_ids)}
-    records.sort(key=lambda record: (order.get(record.task, len(order)), record.state, record.trial))
-    return Run(path, manifest, records, files)
-
-
-def _record(line: bytes) -> EpisodeRecord:
-    """A record of a run; whole numbers may stand for floating-point ones there.
-
-    Raises:
-        ValueError: it is none.
-    """
-    data = json.loads(line)
-    if not isinstance(data, dict):
-        raise ValueError("is no record")
-    for name, value in data.items():
-        if FIELDS.get(name, "").startswith("float") and type(value) is int:
-            data[name] = float(value)
-    try:
-        line_of_row = row_line(EpisodeRecord(**data), 0, None)
-    except (TypeError, OverflowError) as error:
-        raise ValueError(f"is no record ({error})") from None
-    return parse_row(line_of_row.rstrip("\n"))[0].record
+    if len(run.records) != expected:
+        raise SubmissionError(
+            f"{path} has {len(run.records)} of {expected} episodes; run its command again to finish it"
+        )
+    order = {task: place for place, task in enumerate(suite.env_ids)}
+    records = sorted(run.records, key=lambda record: (order.get(record.task, len(order)), record.state, record.trial))
+    return Finished(path, manifest, records, files)
 
 
 def _policy_files(policy: str) -> list[Path]:
@@ -159,13 +132,13 @@ def _policy_files(policy: str) -> list[Path]:
     if kind not in ("zoo", "file"):
         return []
     path = ZOO / name if kind == "zoo" else Path(name)
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    files = actor_files(path)
     if not files or not all(file.is_file() for file in files):
         raise SubmissionError(f"there are no policy files at {path}; run this where the evaluation ran")
     return files
 
 
-def _check_alike(runs: Sequence[Run]) -> None:
+def _check_alike(runs: Sequence[Finished]) -> None:
     """Refuse runs that are not one method's.
 
     Raises:
@@ -182,7 +155,7 @@ def _check_alike(runs: Sequence[Run]) -> None:
             )
         if run.manifest["split"] != SPLIT:
             raise SubmissionError(f"{run.path} is of the split {run.manifest['split']}; evaluate with --split {SPLIT}")
-        if run.policy_files and _checkpoint(run) != run.manifest["policy_source"]:
+        if run.policy_files and hash_of_files(run.policy_files) != run.manifest["policy_source"]:
             raise SubmissionError(f"{run.path}: the policy's files are not those that were evaluated; evaluate again")
 
 
@@ -192,15 +165,7 @@ def _kind(policy: str) -> str:
     return "actor" if policy.startswith(("zoo:", "file:")) else "foreign"
 
 
-def _checkpoint(run: Run) -> str:
-    """The hash of a run's policy files, as evaluations make it."""
-    digest = hashlib.sha256()
-    for file in run.policy_files:
-        digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _files(runs: Sequence[Run], about: About) -> dict[str, bytes]:
+def _files(runs: Sequence[Finished], about: About) -> dict[str, bytes]:
     """The submission's files by name."""
     kind = _kind(runs[0].manifest["policy"])
     facts = _training(runs)
@@ -217,32 +182,27 @@ def _files(runs: Sequence[Run], about: About) -> dict[str, bytes]:
     lines = _lines(runs, seeds)
     packed[RECORDS] = gzip.compress(lines, 9, mtime=0)
     submission = _submission(runs, about, kind, seeds, facts, stored, lines)
-    text = json.dumps(submission.model_dump(), indent=1, ensure_ascii=False, allow_nan=False)
+    text = to_json(submission.model_dump(), indent=1, ensure_ascii=False)
     return {SUBMISSION: f"{text}\n".encode(), **packed}
 
 
-def _lines(runs: Sequence[Run], seeds: Sequence[int | None]) -> bytes:
+def _lines(runs: Sequence[Finished], seeds: Sequence[int | None]) -> bytes:
     """All rows by task, training seed, state and trial."""
     by_task: dict[str, list[str]] = {}
     for index, (run, seed) in enumerate(zip(runs, seeds, strict=True)):
         for record in run.records:
-            by_task.setdefault(record.task, []).append(row_line(record, index, seed))
+            row = Row(**vars(record), seed_index=index, training_seed=seed)
+            by_task.setdefault(record.task, []).append(record_line(row))
     return "".join(line for lines in by_task.values() for line in lines).encode("ascii")
 
 
-def _training(runs: Sequence[Run]) -> list[list[dict[str, Any]]]:
-    """What the policies' files of each run tell about their training."""
-    facts: list[list[dict[str, Any]]] = []
-    for run in runs:
-        facts.append([])
-        for path in run.policy_files:
-            with path.open("rb") as file:
-                facts[-1].append(told_by(file))
-    return facts
+def _training(runs: Sequence[Finished]) -> list[list[dict[str, Any]]]:
+    """What the policies' files of each run say about their training."""
+    return [[facts_of(path) for path in run.policy_files] for run in runs]
 
 
 def _seeds(
-    runs: Sequence[Run], about: About, kind: str, facts: Sequence[Sequence[dict[str, Any]]]
+    runs: Sequence[Finished], about: About, kind: str, facts: Sequence[Sequence[dict[str, Any]]]
 ) -> list[int] | list[None]:
     """The training seed of each run: as given, else as the policies' files say, else none for what learns nothing.
 
@@ -257,9 +217,9 @@ def _seeds(
         )
     if given:
         return list(given)
-    told = [{fact.get("seed") for fact in of_run} for of_run in facts]
-    if told and all(len(seeds) == 1 and all(type(seed) is int for seed in seeds) for seeds in told):
-        return [seed for seeds in told for seed in seeds]
+    stored = [{fact.get("seed") for fact in of_run} for of_run in facts]
+    if all(len(seeds) == 1 and all(type(seed) is int for seed in seeds) for seeds in stored):
+        return [seed for seeds in stored for seed in seeds]
     if len(runs) == 1 and kind != "actor":
         return [None]
     raise SubmissionError("the training seeds of the runs are not known; give them with --training-seeds")
@@ -288,7 +248,7 @@ def machine_line(hardware: Mapping[str, Any]) -> str:
 
 
 def _submission(
-    runs: Sequence[Run],
+    runs: Sequence[Finished],
     about: About,
     kind: str,
     seeds: Sequence[int | None],
@@ -338,7 +298,7 @@ def _submission(
             "plans": {
                 "provider": planner,
                 "file_sha256": manifest["plans"],
-                "set_sha256": plans_hash(record for run in runs for record in run.records),
+                "set_sha256": followed_plans_hash(record for run in runs for record in run.records),
             },
             "policy": {
                 "kind": kind,

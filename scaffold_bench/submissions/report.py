@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from scaffold_bench.submissions.model import Aggregates, Score, Submission
+from collections.abc import Iterable
+
+from scaffold_bench.metrics.columns import COLUMNS, INTERQUARTILE_MEAN, WHY_IT_FAILED, failures
+from scaffold_bench.submissions.facts import costs, evaluation
+from scaffold_bench.submissions.model import TRACK_NAMES, Aggregates, Submission
 from scaffold_bench.submissions.text import escape
 from scaffold_bench.submissions.validate import Report
 
@@ -18,11 +22,32 @@ def markdown(report: Report) -> str:
         parts.append(_list("Problems", report.problems))
     if report.notes:
         parts.append(_list("Notes", report.notes))
-    if report.aggregates is not None:
-        parts.append(_scores(report.aggregates))
+    if report.submission is not None and report.aggregates is not None:
+        scores = score_table(report.aggregates, report.submission.protocol.tasks)
+        brackets = "In brackets: 95 % intervals over training seeds, states and trials."
+        parts += ["## Scores, recomputed from the records", scores, brackets]
     if report.submission is not None:
         parts.append(_declared(report.submission))
     return "\n\n".join(parts) + "\n"
+
+
+def table(*rows: list[str]) -> str:
+    """A Markdown table, the first row above; its cells are Markdown already."""
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def score_table(aggregates: Aggregates, tasks: Iterable[str]) -> str:
+    """Scores of tasks, in their order, and over all, as a Markdown table."""
+    return table(
+        ["task", "episodes", *(column.heading for column in COLUMNS), WHY_IT_FAILED],
+        *(
+            [name, str(task.episodes), *(column.of_task(task) for column in COLUMNS), failures(task.causes)]
+            for name, task in ((name, aggregates.tasks[name]) for name in tasks)
+        ),
+        ["**mean**", "", *(column.of_all(aggregates) for column in COLUMNS), ""],
+        [f"**{INTERQUARTILE_MEAN.name}**", "", INTERQUARTILE_MEAN.of_all(aggregates), *[""] * len(COLUMNS)],
+    )
 
 
 def _code(text: object) -> str:
@@ -34,52 +59,17 @@ def _list(title: str, sentences: list[str]) -> str:
     return "\n".join([f"## {title}", "", *(f"- {_code(sentence)}" for sentence in sentences)])
 
 
-def _share(score: Score) -> str:
-    return f"{100 * score.mean:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
-
-
-def _scores(aggregates: Aggregates) -> str:
-    """The recomputed numbers."""
-    rows = [
-        "| task | episodes | success once, % | at end, % | tracking error | why it failed |",
-        "|---|---:|---|---|---:|---|",
-    ]
-    for name, task in aggregates.tasks.items():
-        causes = ", ".join(f"{count} {cause}" for cause, count in task.causes.items() if "solved" not in cause) or "–"
-        rows.append(
-            f"| {name} | {task.episodes} | {_share(task.success_once)} | {_share(task.success_at_end)} "
-            f"| {100 * task.tracking_error:.1f} cm | {causes} |"
-        )
-    rows.append(
-        f"| **mean** | | {_share(aggregates.mean_success_once)} | {_share(aggregates.mean_success_at_end)} | | |"
-    )
-    rows.append(f"| **interquartile mean** | | {_share(aggregates.interquartile_mean_success_once)} | | | |")
-    return "\n".join(
-        [
-            "## Scores, recomputed from the records",
-            "",
-            *rows,
-            "",
-            "In brackets: 95 % intervals over seeds, states and trials.",
-        ]
-    )
-
-
 def _declared(submission: Submission) -> str:
     """What only the submitter can know."""
-    method, training, vlm = submission.method, submission.training, submission.vlm
+    method = submission.method
     facts = {
         "method": method.name,
         "authors": ", ".join(method.authors),
-        "links": " ".join(method.links) or "–",
-        "description": method.description[:MAX_DESCRIPTION] or "–",
-        "track": submission.track,
-        "suite": f"{submission.suite}, {submission.backend}, {submission.protocol.preset}",
-        "policy": f"{submission.policy.kind}, {submission.policy.reference}",
-        "training": f"steps {training.steps}, hours {training.wall_clock_hours}, {training.hardware or '–'}",
-        "vision-language model": "–" if vlm is None else f"{vlm.model}, cost in USD {vlm.cost_usd}",
-        "commit": ", ".join(commit or "–" for commit in submission.evaluated.commits),
-        "evaluated": submission.evaluated.date,
+        "links": " ".join(method.links),
+        "description": method.description[:MAX_DESCRIPTION],
+        "track": TRACK_NAMES[submission.track],
+        **evaluation(submission),
+        **costs(submission),
     }
-    rows = [f"| {name} | {_code(value)} |" for name, value in facts.items()]
-    return "\n".join(["## As declared", "", "| | |", "|---|---|", *rows])
+    rows = ([name, _code(text)] for name, text in facts.items() if text)
+    return f"## As declared\n\n{table(['', ''], *rows)}"

@@ -1,113 +1,64 @@
 """``records.jsonl.gz``: one line for every task, training seed, state and trial, in that order.
 
-A row is an episode record with ``seed_index`` (which run) and ``training_seed``. There is one way to write a row, and
-rows written in another way are refused; so equal records have equal bytes, and nothing hides in a second meaning.
+There is one way to write a row, and rows written in another way are refused; so equal records have equal bytes, and
+nothing hides in a second meaning.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
 
-from scaffold_bench.records.episode import EpisodeRecord
+from scaffold_bench.records.codec import STRICT
+from scaffold_bench.records.episode import EpisodeRecord, followed_plans_hash, parse_as, record_line
 from scaffold_bench.spec import EPISODE_STEPS, FINGERTIPS
-from scaffold_bench.submissions.model import RECORDS, Protocol, SubmissionError
+from scaffold_bench.submissions.model import MAX_LISTED, RECORDS, Protocol, SubmissionError
 from scaffold_bench.submissions.suite import trial_seed
 from scaffold_bench.submissions.text import plain
 
 MAX_LINE = 2**13
 """Bytes of a row; today's have about 600."""
 MAX_UNPACKED = 2**28
-MAX_MEASURES = 32
-MAX_TOLD = 20
-"""Problems of one kind that are listed."""
 CHUNK = 2**16
 ROUNDING = 1e-9
 """A mean of equal numbers may be larger than the largest by its last bits."""
 FAILURES = ("", "plan", "tracking", "task")
-_JSON = {"Mapping[str, float]": "dict", "None": "NoneType"}
-"""How annotations are called when JSON holds them."""
-SEED_FIELDS = {"seed_index": "int", "training_seed": "int | None"}
-FIELDS = {field.name: str(field.type) for field in fields(EpisodeRecord)}
-REQUIRED = {field.name for field in fields(EpisodeRecord) if field.default is MISSING} | set(SEED_FIELDS)
-"""A field that a later release adds has a default, so that older records stay readable."""
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"has {name}, which is no number")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Row(EpisodeRecord):
+    """A record with the run that it is from: its number and its training seed."""
 
-
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-_encoder = json.JSONEncoder(sort_keys=True, allow_nan=False)
-
-
-@dataclass(frozen=True)
-class Row:
-    """An episode of one training seed."""
-
-    record: EpisodeRecord
     seed_index: int
+    training_seed: int | None
 
 
-def row_line(record: EpisodeRecord, seed_index: int, training_seed: int | None) -> str:
-    """The line of a record, with its line break.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
-    known = {name: value for name, value in asdict(record).items() if name in REQUIRED or value is not None}
-    return _encoder.encode({**known, "seed_index": seed_index, "training_seed": training_seed}) + "\n"
+_reader = TypeAdapter(Row)
 
 
-def parse_row(line: str) -> tuple[Row, int | None]:
-    """A row and its training seed.
+def parse_row(line: str) -> Row:
+    """A row from its line, which has no line break.
 
     Raises:
-        ValueError: it is no row, or not written as :func:`row_line` writes it.
+        ValueError: it is no row, or not written as :func:`record_line` writes it.
     """
-    try:
-        data = _decoder.decode(line)
-        if not isinstance(data, dict) or not REQUIRED <= data.keys() <= FIELDS.keys() | SEED_FIELDS.keys():
-            raise ValueError("has not the fields of a row")
-        if _encoder.encode(data) != line or None in map(data.get, data.keys() - REQUIRED):
-            raise ValueError("is not written as 'submit prepare' writes it")
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    for values, row in ((data, True), (data["measures"], False)):
-        if (wrong := _misfit(tuple(values), tuple(map(type, values.values())), row)) is not None:
-            raise ValueError(f"has a {wrong} that is not as in a row")
-    seed_index, training_seed = data.pop("seed_index"), data.pop("training_seed")
-    return Row(EpisodeRecord(**data), seed_index), training_seed
-
-
-@lru_cache(maxsize=64)
-def _misfit(names: tuple[str, ...], types: tuple[type, ...], row: bool) -> str | None:
-    """The name of a row's field, or of a measure, whose value is of the wrong type; None if all are right.
-
-    All rows of a task are alike, so this is worked out once for each.
-    """
-    if not row and len(names) > MAX_MEASURES:
-        return f"set of {len(names)} measures"
-    for name, found in zip(names, types, strict=True):
-        kinds = (FIELDS | SEED_FIELDS)[name] if row else "float"
-        if found.__name__ not in [_JSON.get(kind, kind) for kind in kinds.split(" | ")]:
-            return name
-        if not row and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", name):
-            return "measure"
-    return None
+    row = parse_as(_reader, line)
+    if record_line(row)[:-1] != line:
+        raise ValueError("is not written as 'submit prepare' writes it")
+    return row
 
 
 def read_lines(packed: BinaryIO, digest: Any) -> Iterator[str]:
-    """The lines of a gzip stream without their breaks; a bomb is left before it goes off.
+    """The lines of a gzip stream without their breaks, of no more bytes than a submission may have.
 
     Args:
         packed: the stream. digest: a hash, updated with the unpacked bytes.
@@ -139,7 +90,7 @@ class Rows:
         runs: the records of each training seed, in the order they came.
         problems: what is wrong, in sentences.
         sha256: of the unpacked file; None if it was not read to its end.
-        plans_sha256: of all plans, see :func:`plans_hash`.
+        plans_sha256: of all plans, see :func:`followed_plans_hash`.
     """
 
     def __init__(self, packed: BinaryIO, protocol: Protocol, env_ids: Mapping[str, str]) -> None:
@@ -151,11 +102,11 @@ class Rows:
         places: list[int] = []
         digest = hashlib.sha256()
         for number, line in enumerate(read_lines(packed, digest), start=1):
-            if number > 2 * protocol.rows or len(self.problems) >= MAX_TOLD:
-                self.problems.append(f"{RECORDS} is not read beyond row {number - 1}; correct what is told first")
+            if number > 2 * protocol.rows or len(self.problems) >= MAX_LISTED:
+                self.problems.append(f"{RECORDS} is not read beyond row {number - 1}; correct the problems above first")
                 break
             try:
-                places.append(self._take(*parse_row(line)))
+                places.append(self._take(parse_row(line)))
             except ValueError as error:
                 self.problems.append(f"{RECORDS}, row {number}, {plain(error, 160)}")
         else:
@@ -166,38 +117,37 @@ class Rows:
             self.problems.append(
                 f"{RECORDS}: some rows say when tracking was lost, others do not; evaluate all with one release"
             )
-        self.plans_sha256 = plans_hash(record for run in self.runs for record in run)
+        self.plans_sha256 = followed_plans_hash(record for run in self.runs for record in run)
 
-    def _take(self, row: Row, training_seed: int | None) -> int:
+    def _take(self, row: Row) -> int:
         """Keep a row; returns its place among all that there must be.
 
         Raises:
             ValueError: it does not belong to the protocol, or contradicts itself.
         """
-        record, protocol = row.record, self._protocol
-        seeds = protocol.training_seeds
-        if not 0 <= row.seed_index < len(seeds) or seeds[row.seed_index] != training_seed:
-            raise ValueError(f"has training seed {training_seed} as number {row.seed_index}, unlike the protocol")
-        task = self._tasks.get(record.task)
-        if task is None or record.split != protocol.split or record.env_id != self._env_ids[record.task]:
-            raise ValueError(f"is of {record.task}, {record.env_id}, {record.split}, which the protocol has not")
-        if not (0 <= record.state < protocol.states and 0 <= record.trial < protocol.trials):
-            raise ValueError(f"has state {record.state}, trial {record.trial}, which the protocol has not")
-        if record.seed != _seed(record.task, record.state, record.trial):
-            raise ValueError(f"has the seed {record.seed}, which is not that of its state and trial")
-        if (wrong := contradiction(record)) is not None:
+        protocol, seeds = self._protocol, self._protocol.training_seeds
+        if not 0 <= row.seed_index < len(seeds) or seeds[row.seed_index] != row.training_seed:
+            raise ValueError(f"has training seed {row.training_seed} as number {row.seed_index}, unlike the protocol")
+        task = self._tasks.get(row.task)
+        if task is None or row.split != protocol.split or row.env_id != self._env_ids[row.task]:
+            raise ValueError(f"is of {row.task}, {row.env_id}, {row.split}, which the protocol has not")
+        if not (0 <= row.state < protocol.states and 0 <= row.trial < protocol.trials):
+            raise ValueError(f"has state {row.state}, trial {row.trial}, which the protocol has not")
+        if row.seed != _seed(row.task, row.state, row.trial):
+            raise ValueError(f"has the seed {row.seed}, which is not that of its state and trial")
+        if (wrong := contradiction(row)) is not None:
             raise ValueError(wrong)
-        self.runs[row.seed_index].append(record)
-        return ((task * len(seeds) + row.seed_index) * protocol.states + record.state) * protocol.trials + record.trial
+        self.runs[row.seed_index].append(row)
+        return ((task * len(seeds) + row.seed_index) * protocol.states + row.state) * protocol.trials + row.trial
 
     def _check_coverage(self, places: np.ndarray) -> None:
         """Every episode once and in order."""
         counts = np.bincount(places, minlength=self._protocol.rows)
-        for told, which in (("is missing", counts == 0), ("is there more than once", counts > 1)):
+        for what, which in (("missing", counts == 0), ("there more than once", counts > 1)):
             found = np.flatnonzero(which)
-            self.problems += [f"{RECORDS}: {self._episode(int(place))} {told}" for place in found[:MAX_TOLD]]
-            if len(found) > MAX_TOLD:
-                self.problems.append(f"{RECORDS}: so it is with {len(found) - MAX_TOLD} more episodes")
+            self.problems += [f"{RECORDS}: {self._episode(int(place))} is {what}" for place in found[:MAX_LISTED]]
+            if len(found) > MAX_LISTED:
+                self.problems.append(f"{RECORDS}: {len(found) - MAX_LISTED} more episodes are {what}")
         if not self.problems and (places[1:] < places[:-1]).any():
             first = int(np.flatnonzero(places[1:] < places[:-1])[0])
             self.problems.append(
@@ -250,12 +200,3 @@ def contradiction(record: EpisodeRecord) -> str | None:
     if record.grip_force < 0 or not re.fullmatch(r"[0-9a-f]{16}", record.plan):
         return "has a grip force or a plan's hash that cannot be"
     return None
-
-
-def plans_hash(records: Iterable[EpisodeRecord]) -> str:
-    """SHA-256 of which plan was followed in which task, state and trial; the same for all methods on one plan set."""
-    plans = {(record.task, record.state, record.trial, record.plan) for record in records}
-    digest = hashlib.sha256()
-    for plan in sorted(plans):
-        digest.update(" ".join(map(str, plan)).encode() + b"\n")
-    return digest.hexdigest()

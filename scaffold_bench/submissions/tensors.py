@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from scaffold_bench.submissions.model import SubmissionError
@@ -49,11 +50,12 @@ def check_safetensors(stream: BinaryIO, size: int, name: str, also: Any) -> str:
     return digest.hexdigest()
 
 
-def about(stream: BinaryIO) -> dict[str, Any]:
-    """The facts that a stored actor's header tells about its training; empty where there are none."""
+def facts_of(path: Path) -> dict[str, Any]:
+    """What a stored actor's header says about its training; empty where it says nothing."""
     try:
-        length = int.from_bytes(stream.read(8), "little")
-        facts = json.loads(json.loads(stream.read(min(length, MAX_HEADER)))["__metadata__"]["about"])
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            facts = json.loads(json.loads(stream.read(min(length, MAX_HEADER)))["__metadata__"]["about"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

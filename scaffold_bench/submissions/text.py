@@ -16,6 +16,12 @@ MAX_MARKS = 2
 FOREIGN_SCRIPTS = ("CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC")
 """Scripts with letters that look like Latin ones."""
 GREEK_LOOKALIKES = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι")
+OBEYED = re.compile(
+    r"(?P<link>[@#]|:(?=//|[\w+-]+:)|(?<=www)\.)|[\\`*\[\]<>|~&${}]|(?<![^\W_])_|_(?![^\W_])", re.IGNORECASE
+)
+"""What Markdown may take for more than a character (an underscore within a word is none), and as ``link`` what GitHub
+recognises by itself: @mentions, #issues, addresses, and names of pictures such as :smile: ."""
+CODE = re.compile(r"[\w?=.,:;()+&/%-]+(?: [\w?=.,:;()+&/%-]+)*", re.ASCII)
 KINDS = {"Cc": "a control character", "Cf": "an invisible or direction-changing character", "Cs": "half a character"}
 
 
@@ -86,6 +92,24 @@ def escape(text: object) -> str:
     """
     flat = " ".join(str(text).split("\n"))
     return "".join(c if c.isalnum() or c in " ," else f"&#{ord(c)};" for c in flat)
+
+
+def markdown_text(text: object) -> str:
+    """Text for a line or table cell of Markdown that a reader of the source can read too.
+
+    Only what Markdown obeys becomes a character reference, and what GitHub makes links of by itself (mentions, issues,
+    addresses) is cut in two by an element.
+    """
+    return OBEYED.sub(
+        lambda found: f"<span>&#{ord(found[0])};</span>" if found["link"] else f"&#{ord(found[0])};",
+        " ".join(str(text).split("\n")),
+    )
+
+
+def markdown_code(text: object) -> str:
+    """Text as code in Markdown: between backticks where nothing in it could end them or a table's cell."""
+    flat = " ".join(str(text).split("\n"))
+    return f"`{flat}`" if CODE.fullmatch(flat) else f"<code>{escape(flat)}</code>"
 
 
 def plain(text: object, length: int = 80) -> str:

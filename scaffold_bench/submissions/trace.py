@@ -5,13 +5,13 @@ A trace is JSON from anybody, so it is checked like a submission: bounded, of th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from scaffold_bench.submissions.model import Line, Name, Part, SubmissionError, Word
+from scaffold_bench.records.codec import to_json
+from scaffold_bench.submissions.model import Line, Name, Part, SubmissionError, Word, plain_problems
 from scaffold_bench.submissions.text import plain
 
 MAX_TRACE_BYTES = 2**20
@@ -107,12 +107,10 @@ def read_trace(path: Path) -> Trace:
     try:
         return Trace.model_validate_json(raw)
     except ValidationError as error:
-        item = error.errors()[0]
-        place = plain(".".join(map(str, item["loc"])), 120)
-        raise SubmissionError(f"{shown}: {place or 'the file'} {plain(item['msg'], 200)}") from None
+        raise SubmissionError(f"{shown}: {plain_problems(error)[0]}") from None
 
 
 def trace_json(trace: Trace) -> str:
     """A trace as compact JSON that is also safe within a page's script element."""
-    text = json.dumps(trace.model_dump(), separators=(",", ":"), allow_nan=False)
+    text = to_json(trace.model_dump(), separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

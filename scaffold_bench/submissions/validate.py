@@ -12,6 +12,7 @@ from scaffold_bench.metrics import summarize_runs
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.submissions.bundle import VERIFICATION, Bundle, open_bundle
 from scaffold_bench.submissions.model import (
+    MAX_LISTED,
     RECORDS,
     SUBMISSION,
     Aggregates,
@@ -27,9 +28,6 @@ from scaffold_bench.submissions.tensors import check_safetensors
 from scaffold_bench.submissions.text import plain
 from scaffold_bench.submissions.verification import RECOMPUTED, RERUN, SELF_REPORTED, Verification, read_verification
 
-MAX_TOLD = 20
-"""Numbers that are listed when they do not follow from the records."""
-
 
 @dataclass
 class Report:
@@ -42,7 +40,7 @@ class Report:
         submission: what it says about itself, once that could be read.
         submission_sha256: of ``submission.json``.
         aggregates: the numbers recomputed from the records, once those were complete.
-        runs: the records of each training seed.
+        runs: the records of each training seed, as rows.
         verification: a re-run of these very bytes, if there is one.
     """
 
@@ -138,10 +136,11 @@ def _check_numbers(rows: Rows, submission: Submission, report: Report) -> None:
     report.problems += [
         f"aggregates.{plain('.'.join(path), 120)} is {declared.get(path, 'missing')}, the records give "
         f"{found.get(path, 'no such number')}"
-        for path in wrong[:MAX_TOLD]
+        for path in wrong[:MAX_LISTED]
     ]
-    if len(wrong) > MAX_TOLD:
-        report.problems.append(f"aggregates: so it is with {len(wrong) - MAX_TOLD} more numbers")
+    if len(wrong) > MAX_LISTED:
+        more = len(wrong) - MAX_LISTED
+        report.problems.append(f"aggregates: {more} more numbers do not follow from the records")
     if rows.plans_sha256 != submission.plans.set_sha256:
         report.problems.append(
             "plans.set_sha256 is not the hash of the plans in the records; run 'submit prepare' again"

@@ -8,18 +8,23 @@ once they change; and since anybody can write a file, only maintainers may commi
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from scaffold_bench.files import write_atomically
+from scaffold_bench.records.codec import to_json
 from scaffold_bench.submissions.bundle import VERIFICATION
 from scaffold_bench.submissions.model import MAX_ROWS, MAX_SUBMISSION_BYTES, Line, Numerics, Part, Sha256, Word
 
 SELF_REPORTED, RECOMPUTED, RERUN = "self-reported", "recomputed", "re-run"
-BADGES = (SELF_REPORTED, RECOMPUTED, RERUN)
+BADGES = {
+    SELF_REPORTED: "nothing checked, or something is wrong",
+    RECOMPUTED: "complete records, right hashes, and every number follows from them",
+    RERUN: "a random sample of episodes was run again and came out bit for bit",
+}
+"""What each badge means, in a reader's words."""
 ENOUGH = 50
 """Sampled episodes that a badge needs, unless the submission has fewer. If one record in ten is false, fifty miss it
 with a probability of 0.9^50 = 0.5 %."""
@@ -79,9 +84,7 @@ def verification_path(submission: Path) -> Path:
 def write_verification(submission: Path, verification: Verification) -> Path:
     """Write the file, whole or not at all; returns its path."""
     path = verification_path(submission)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(verification.model_dump(), indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, to_json(verification.model_dump(), indent=2) + "\n")
     return path
 
 

@@ -6,15 +6,26 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
 
-from scaffold_bench.control import RESIDUAL_LIMITS, interpolate, wrist_rotation
+from scaffold_bench.control import RESIDUAL_LIMITS, interpolate
+from scaffold_bench.control.geometry import (
+    distance,
+    norm,
+    place,
+    pose,
+    turned,
+    wrist_at,
+    yaw_of,
+)
 from scaffold_bench.plan import PLAN_WAYPOINTS, Scaffold, Waypoints
-from scaffold_bench.spec import EPISODE_STEPS, FloatArray, Measures, Memory, SceneState, StartState, TaskSpec
-from scaffold_bench.tasks.counter import (  # noqa: F401  # tasks from outside import them from here
+from scaffold_bench.robots.base import Robot
+from scaffold_bench.robots.floating_allegro import FloatingAllegro
+from scaffold_bench.spec import CONTACT_FORCE, FloatArray, Measures, Memory, SceneState, StartState, TaskSpec
+from scaffold_bench.tasks.counter import (
     COUNTER_HEIGHT,
     COUNTER_X,
     COUNTER_Y,
@@ -22,6 +33,37 @@ from scaffold_bench.tasks.counter import (  # noqa: F401  # tasks from outside i
     SINK_Y,
     over_counter,
 )
+
+if TYPE_CHECKING:
+    from mani_skill.envs.scene import ManiSkillScene
+
+Scene: TypeAlias = "ManiSkillScene"
+"""What tasks build into. A name only, so that reading a task's facts loads no simulator."""
+
+__all__ = [
+    "COUNTER_HEIGHT",
+    "COUNTER_X",
+    "COUNTER_Y",
+    "LEAD_STEPS",
+    "PALM_DOWN",
+    "SINK_X",
+    "SINK_Y",
+    "BuiltTask",
+    "Scene",
+    "Task",
+    "distance",
+    "norm",
+    "over_counter",
+    "path",
+    "place",
+    "pose",
+    "resample",
+    "touching",
+    "turned",
+    "wrist_at",
+    "yaw_of",
+]
+"""What a task file needs; the geometry comes from ``control.geometry`` and ``counter``."""
 
 OBJECT_XY_NOISE = 0.1
 """Objects start at their default plus U(0, this) in x and in y, metres (authors' code)."""
@@ -61,16 +103,26 @@ class Task(ABC):
 
     Class attributes:
         spec: the task's fixed facts.
+        robot: what acts.
         scene: "counter" or "floor".
         finger_schedule: the reference policy's finger commands, ``(step, command(s))`` pairs, linear in between.
     """
 
     spec: ClassVar[TaskSpec]
+    robot: ClassVar[type[Robot]] = FloatingAllegro
     scene: ClassVar[str] = "counter"
     finger_schedule: ClassVar[Sequence[tuple[float, float | tuple[float, ...]]]]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        spec, fingers = cls.__dict__.get("spec"), len(cls.robot.fingers)
+        if spec is not None and spec.finger_commands not in (1, fingers):
+            raise ValueError(
+                f"{spec.id}: finger_commands must be 1 or {fingers}, one for each finger of {cls.robot.uid}"
+            )
+
     @abstractmethod
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         """Build the task's objects in a ManiSkill scene."""
 
     @abstractmethod
@@ -102,10 +154,10 @@ class Task(ABC):
         default = self.default_start()
         objects = {
             name: turned(
-                pose + np.array([*rng.uniform(0, OBJECT_XY_NOISE, 2), 0, 0, 0, 0, 0]),
+                place_ + np.array([*rng.uniform(0, OBJECT_XY_NOISE, 2), 0, 0, 0, 0, 0]),
                 rng.uniform(-OBJECT_YAW_NOISE, OBJECT_YAW_NOISE),
             )
-            for name, pose in default.objects.items()
+            for name, place_ in default.objects.items()
         }
         return StartState(self._noisy_wrist(rng, default.wrist), objects, default.joints)
 
@@ -119,10 +171,10 @@ class Task(ABC):
         """Move a start state slightly, so that the trials of a deterministic policy differ (ours)."""
         objects = {
             name: turned(
-                pose + np.array([*rng.uniform(-JITTER_OBJECT_XY, JITTER_OBJECT_XY, 2), 0, 0, 0, 0, 0]),
+                place_ + np.array([*rng.uniform(-JITTER_OBJECT_XY, JITTER_OBJECT_XY, 2), 0, 0, 0, 0, 0]),
                 rng.uniform(-JITTER_OBJECT_YAW, JITTER_OBJECT_YAW),
             )
-            for name, pose in start.objects.items()
+            for name, place_ in start.objects.items()
         }
         wrist = start.wrist + np.concatenate([rng.uniform(-JITTER_HAND, JITTER_HAND, 3), np.zeros(3)])
         return StartState(wrist, objects, start.joints)
@@ -138,44 +190,14 @@ class Task(ABC):
             step: control steps taken so far; the action leads to frame ``step + 1``.
             plan: the plan being followed.
         """
-        now, ahead = min(step + 1, EPISODE_STEPS), min(step + 1 + LEAD_STEPS, EPISODE_STEPS)
+        last = len(plan.wrist) - 1
+        now, ahead = min(step + 1, last), min(step + 1 + LEAD_STEPS, last)
         residual = (plan.wrist[ahead] - plan.wrist[now]) / np.array(RESIDUAL_LIMITS)
         steps = [at for at, _ in self.finger_schedule]
         commands = np.array([np.atleast_1d(command) for _, command in self.finger_schedule], dtype=np.float64)
         fingers = [np.interp(step, steps, column) for column in commands.T]
         action: FloatArray = np.clip(np.concatenate([residual, fingers]), -1.0, 1.0).astype(np.float32)
         return action
-
-
-# ------------------------------------------------------------------------------------------------ shared vocabulary
-def pose(position: Sequence[float], yaw: float = 0.0) -> FloatArray:
-    """A pose (7,) upright at ``position``, turned by ``yaw`` about the vertical."""
-    return np.array([*position, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)])
-
-
-def turned(original: FloatArray, yaw: float) -> FloatArray:
-    """A pose (7,) turned by ``yaw`` about the vertical through its own origin."""
-    c, s = math.cos(yaw / 2), math.sin(yaw / 2)
-    w, x, y, z = original[3:]
-    return np.array([*original[:3], c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w])
-
-
-def yaw_of(pose_: FloatArray) -> float:
-    """Yaw of an upright pose (7,)."""
-    w, x, y, z = pose_[3:]
-    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-
-
-def place(pose_: FloatArray, local: Sequence[float]) -> FloatArray:
-    """World position (3,) of a point given in the frame of a pose (7,)."""
-    axis, vector = pose_[4:], np.asarray(local, dtype=np.float64)
-    twice = 2 * np.cross(axis, vector)
-    return np.asarray(pose_[:3] + vector + pose_[3] * twice + np.cross(axis, twice))
-
-
-def wrist_at(point: FloatArray, euler: Sequence[float], offset: Sequence[float]) -> FloatArray:
-    """The wrist (6,) that puts the hand-frame point ``offset`` onto the world point ``point`` (3,)."""
-    return np.concatenate([point - wrist_rotation(euler) @ np.asarray(offset), euler])
 
 
 def path(*knots: tuple[float, FloatArray], waypoints: int = PLAN_WAYPOINTS) -> FloatArray:
@@ -200,13 +222,6 @@ def resample(plan: Waypoints, waypoints: int) -> Waypoints:
     return Waypoints(at(plan.keypoints), at(plan.wrist), plan.attachments)
 
 
-def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Distance (n,) between points (n, 3), in a fixed order of summation."""
-    x, y, z = (a - b).unbind(-1)
-    return torch.sqrt(x * x + y * y + z * z)
-
-
-def touching(state: SceneState, body: str, threshold: float = 0.05) -> torch.Tensor:
-    """Which fingertips (n, 4) push on a body with more than ``threshold`` newtons."""
-    x, y, z = state.tip_forces[body].unbind(-1)
-    return torch.sqrt(x * x + y * y + z * z) > threshold
+def touching(state: SceneState, body: str, threshold: float = CONTACT_FORCE) -> torch.Tensor:
+    """Which fingertips (n, fingers) push on a body with more than ``threshold`` newtons."""
+    return norm(state.tip_forces[body]) > threshold

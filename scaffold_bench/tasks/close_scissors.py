@@ -12,7 +12,7 @@ from typing import Any
 from scaffold_bench.objects.dimensions import SCISSORS
 from scaffold_bench.objects.shapes import build_scissors
 from scaffold_bench.spec import Camera, TaskSpec
-from scaffold_bench.tasks.base import PALM_DOWN
+from scaffold_bench.tasks.base import PALM_DOWN, Scene
 from scaffold_bench.tasks.closing_tool import CloseTool, Squeeze
 
 ABOVE = (0.090, 0.029, -0.016)
@@ -63,5 +63,5 @@ class CloseScissors(CloseTool):
         steps=(55, 75, 115),
     )
 
-    def build_tool(self, scene: Any) -> Any:
+    def build_tool(self, scene: Scene) -> Any:
         return build_scissors(scene)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from scaffold_bench.plan import PLAN_WAYPOINTS, Waypoints
-from scaffold_bench.spec import EPISODE_STEPS, FloatArray, Measures, Memory, SceneState, StartState
-from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Task, path, place, pose, touching, wrist_at, yaw_of
+from scaffold_bench.spec import FloatArray, Measures, Memory, SceneState, StartState
+from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Scene, Task, path, place, pose, touching, wrist_at, yaw_of
 from scaffold_bench.tasks.counter import COUNTER_HEIGHT
 
 CLOSED_ANGLE = math.radians(5.0)  # paper, Appendix D
@@ -59,10 +59,10 @@ class CloseTool(Task):
         )
 
     @abstractmethod
-    def build_tool(self, scene: Any) -> Any:
+    def build_tool(self, scene: Scene) -> Any:
         """Build the tool: links ``<name>_a`` and ``<name>_b``, one joint."""
 
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         tool = self.build_tool(scene)
         halves = {f"{self.name}_{letter}": tool.links_map[f"{self.name}_{letter}"] for letter in "ab"}
         return BuiltTask(objects={self.name: tool}, bodies=halves, joints={"pin": (tool, 0)})
@@ -88,7 +88,7 @@ class CloseTool(Task):
 
     def reference_plan(self, start: StartState) -> Waypoints:
         tool, hand = start.objects[self.name], self.squeeze
-        arrive, _, end = (step * (PLAN_WAYPOINTS - 1) / EPISODE_STEPS for step in hand.steps)
+        arrive, _, end = (step * (PLAN_WAYPOINTS - 1) / self.spec.horizon for step in hand.steps)
         yaw = yaw_of(tool) + START_ANGLE / 2 + hand.heading
         euler = (PALM_DOWN[0], yaw, PALM_DOWN[2])
         angles = path((arrive + 1, np.array(START_ANGLE)), (end, np.array(0.0)))

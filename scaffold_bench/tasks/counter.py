@@ -1,4 +1,4 @@
-"""The kitchen counter's geometry."""
+"""Where the top of the kitchen counter and its sink are, measured on the model."""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ success does not wait for the last step.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -16,7 +14,7 @@ from scaffold_bench.objects.dimensions import HAMMER
 from scaffold_bench.objects.shapes import build_hammer
 from scaffold_bench.plan import Waypoints
 from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
-from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Task, path, place, pose, wrist_at, yaw_of
+from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Scene, Task, path, place, pose, wrist_at, yaw_of
 from scaffold_bench.tasks.counter import COUNTER_HEIGHT
 
 SWINGS_NEEDED = 3  # paper, Appendix D
@@ -63,7 +61,7 @@ class Hammer(Task):
     spec = SPEC
     finger_schedule = ((60, 0.0), (68, 0.9))
 
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         hammer = build_hammer(scene)
         return BuiltTask(objects={"hammer": hammer}, bodies={"hammer": hammer})
 

@@ -6,8 +6,6 @@ puts it on the board.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -15,7 +13,7 @@ from scaffold_bench.objects.dimensions import APPLE, BOARD
 from scaffold_bench.objects.shapes import build_apple, build_board
 from scaffold_bench.plan import Waypoints
 from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
-from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Task, distance, path, pose, wrist_at
+from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Scene, Task, distance, path, pose, wrist_at
 from scaffold_bench.tasks.counter import COUNTER_HEIGHT
 
 GOAL_ABOVE_BOARD = 0.07  # metres above the board's centre (authors' code; the paper says "on top of")
@@ -52,7 +50,7 @@ class MoveApple(Task):
     spec = SPEC
     finger_schedule = ((58, 0.0), (66, 0.7))
 
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         built = {"apple": build_apple(scene), "board": build_board(scene)}
         return BuiltTask(objects=built, bodies=built)
 

@@ -8,7 +8,6 @@ the counter and not below it.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from scaffold_bench.objects.dimensions import BOTTLE
 from scaffold_bench.objects.shapes import build_bottle
 from scaffold_bench.plan import Waypoints
 from scaffold_bench.spec import WORLD, Camera, Measures, Memory, SceneState, StartState, TaskSpec
-from scaffold_bench.tasks.base import BuiltTask, Task, path, pose, wrist_at
+from scaffold_bench.tasks.base import BuiltTask, Scene, Task, path, pose, wrist_at
 from scaffold_bench.tasks.counter import COUNTER_HEIGHT, SINK_Y, over_counter
 
 FAR_SINK_EDGE_Y = SINK_Y[1]  # metres; a bottle put down nearer than this slides into the sink
@@ -57,7 +56,7 @@ class MoveBottle(Task):
     spec = SPEC
     finger_schedule = ((58, 0.0), (66, 0.7))
 
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         bottle = build_bottle(scene)
         return BuiltTask(objects={"bottle": bottle}, bodies={"bottle": bottle})
 

@@ -7,7 +7,6 @@ pulls.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from scaffold_bench.objects.dimensions import CABINET
 from scaffold_bench.objects.shapes import build_cabinet, drawer_origin
 from scaffold_bench.plan import Waypoints
 from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
-from scaffold_bench.tasks.base import BuiltTask, Task, path, place, pose, wrist_at, yaw_of
+from scaffold_bench.tasks.base import BuiltTask, Scene, Task, path, place, pose, wrist_at, yaw_of
 
 OPENING_NEEDED = 0.20  # metres (paper, Appendix D)
 
@@ -49,7 +48,7 @@ class OpenDrawer(Task):
     scene = "floor"
     finger_schedule = ((60, 0.0), (68, 0.9))
 
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         cabinet = build_cabinet(scene)
         slide = [joint.name for joint in cabinet.active_joints].index("slide_0")
         return BuiltTask(

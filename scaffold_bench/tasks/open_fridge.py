@@ -7,7 +7,6 @@ about the hinge. What differs from the authors' code: the fridge is placed at ra
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from scaffold_bench.objects.dimensions import FRIDGE
 from scaffold_bench.objects.shapes import build_fridge
 from scaffold_bench.plan import PLAN_WAYPOINTS, Waypoints
 from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
-from scaffold_bench.tasks.base import BuiltTask, Task, path, place, pose, wrist_at, yaw_of
+from scaffold_bench.tasks.base import BuiltTask, Scene, Task, path, place, pose, wrist_at, yaw_of
 
 ANGLE_NEEDED = math.radians(60.0)  # paper, Appendix D
 
@@ -55,7 +54,7 @@ class OpenFridge(Task):
     scene = "floor"
     finger_schedule = ((60, 0.0), (68, 0.9))
 
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         fridge = build_fridge(scene)
         return BuiltTask(
             objects={"fridge": fridge}, bodies={"door": fridge.links_map["door"]}, joints={"hinge": (fridge, 0)}

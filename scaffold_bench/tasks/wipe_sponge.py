@@ -6,8 +6,6 @@ sponge must lie flat on the counter while it travels, and success does not wait 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -15,7 +13,7 @@ from scaffold_bench.objects.dimensions import SPONGE
 from scaffold_bench.objects.shapes import build_sponge
 from scaffold_bench.plan import Waypoints
 from scaffold_bench.spec import Camera, Measures, Memory, SceneState, StartState, TaskSpec
-from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Task, path, pose, wrist_at, yaw_of
+from scaffold_bench.tasks.base import PALM_DOWN, BuiltTask, Scene, Task, path, pose, wrist_at, yaw_of
 from scaffold_bench.tasks.counter import COUNTER_HEIGHT, over_counter
 
 TRAVEL_NEEDED = 0.30  # metres (paper, Appendix D)
@@ -54,7 +52,7 @@ class WipeSponge(Task):
     spec = SPEC
     finger_schedule = ((58, 0.0), (66, 0.53))
 
-    def build(self, scene: Any) -> BuiltTask:
+    def build(self, scene: Scene) -> BuiltTask:
         sponge = build_sponge(scene)
         return BuiltTask(objects={"sponge": sponge}, bodies={"sponge": sponge})
 

@@ -5,26 +5,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from scaffold_bench.control import (
-    RESIDUAL_LIMITS,
-    SMOOTHING,
-    JointLimits,
-    denormalize,
-    joint_targets,
-    normalize,
-    smooth,
-)
+from scaffold_bench.control import RESIDUAL_LIMITS, SMOOTHING, compose, smooth
+from scaffold_bench.robots.base import FloatingHand
+from scaffold_bench.robots.floating_allegro import FloatingAllegro
 
 FINGER_OF_JOINT = torch.tensor([0, 1, 2, 3] * 4)
 # No two joints share a limit, so that mixed-up joints show.
-LIMITS = JointLimits(
+LIMITS = FloatingAllegro(
     lower=torch.cat([torch.tensor([-10.0, -9.0, -8.0, -12.5, -12.0, -11.0]), torch.linspace(-0.6, 0.3, 16)]),
     upper=torch.cat([torch.tensor([10.0, 11.0, 9.0, 12.5, 11.5, 13.0]), torch.linspace(0.9, 1.7, 16)]),
-    finger_of_joint=FINGER_OF_JOINT,
 )
 JOINTS = 22
 # float32 keeps seven digits of a wrist range of 25
 TOLERANCE = 1e-5
+
+
+def joint_targets(plan: torch.Tensor, action: torch.Tensor, robot: FloatingHand) -> torch.Tensor:
+    return robot.targets(*compose(plan, action))
+
+
+def normalize(joints: torch.Tensor, robot: FloatingHand) -> torch.Tensor:
+    return robot.normalize(joints)
+
+
+def denormalize(target: torch.Tensor, robot: FloatingHand) -> torch.Tensor:
+    return robot.denormalize(target)
+
 
 PROPERTY = settings(deadline=None)
 COUNTS = st.integers(1, 9)
@@ -126,7 +132,11 @@ def test_a_finger_command_moves_that_finger_only(finger):
 
 def test_joints_find_their_finger_in_any_joint_order():
     order = torch.tensor([3, 0, 0, 1, 2, 2, 1, 3, 0, 1, 2, 3, 3, 2, 1, 0])
-    limits = JointLimits(LIMITS.lower, LIMITS.upper, order)
+
+    class Shuffled(FloatingAllegro):
+        finger_of_joint = tuple(order.tolist())
+
+    limits = Shuffled(LIMITS.lower, LIMITS.upper)
     action = torch.tensor([[0.0] * 6 + [0.0, 0.25, 0.5, 1.0]])
     closing = torch.tensor([-1.0, -0.5, 0.0, 1.0])
     assert torch.equal(joint_targets(torch.zeros(1, 6), action, limits)[0, 6:], closing[order])
@@ -186,6 +196,13 @@ def test_normalised_range_runs_from_lower_to_upper_limit(share, normalised):
     torch.testing.assert_close(denormalize(torch.full((1, JOINTS), normalised), LIMITS), joints, rtol=0, atol=TOLERANCE)
 
 
-def test_limits_move_together():
-    moved = LIMITS.to(torch.device("meta"))
-    assert {moved.lower.device.type, moved.upper.device.type, moved.finger_of_joint.device.type} == {"meta"}
+def test_a_robot_refuses_limits_of_another():
+    with pytest.raises(ValueError, match="has 22 joints, got limits of"):
+        FloatingAllegro(LIMITS.lower[:-1], LIMITS.upper[:-1])
+
+
+def test_at_rest_the_wrist_is_where_it_is_put_and_the_fingers_are_open():
+    wrist = torch.arange(12.0).reshape(2, 6)
+    joints = LIMITS.rest_pose(wrist)
+    assert torch.equal(LIMITS.wrist(joints), wrist)
+    assert torch.equal(joints[:, 6:], LIMITS.lower[6:].expand(2, -1))

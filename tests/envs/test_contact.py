@@ -11,7 +11,6 @@ import pytest
 import sapien
 
 from scaffold_bench.envs.simulation import CONTROL_HZ, CpuSimulation, CpuWorld
-from scaffold_bench.envs.vector_env import make_world
 from scaffold_bench.objects import dimensions
 from scaffold_bench.registration import get_task
 
@@ -25,7 +24,7 @@ LYING = ([1, 0, 0, 0], [QUARTER, 0, QUARTER, 0], [QUARTER, QUARTER, 0, 0], [0.9,
 
 
 def world_of(task: str) -> CpuWorld:
-    world = make_world(get_task(task))
+    world = CpuWorld.make(get_task(task))
     world.renew_physics()
     return world
 
@@ -105,7 +104,7 @@ def test_forces_do_not_depend_on_the_order_in_which_physics_lists_contacts() -> 
     pairs = rng.integers(0, 2 * 4 * 3, 200).tolist()
     impulses = list((rng.normal(size=(200, 3)) * 10.0 ** rng.integers(-4, 2, (200, 1))).astype(np.float32))
     world = SimpleNamespace(scene=SimpleNamespace(px=SimpleNamespace(timestep=1 / 120)))
-    stub: Any = SimpleNamespace(worlds=[world], _bodies=3)
+    stub: Any = SimpleNamespace(worlds=[world], _bodies=3, _tips=4)
     expected = CpuSimulation._forces(stub, [pairs], [impulses])
     for _ in range(20):
         order = rng.permutation(200)

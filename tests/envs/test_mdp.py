@@ -8,12 +8,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
+from scaffold_bench.control.geometry import rotate
 from scaffold_bench.envs import mdp
+from scaffold_bench.robots.floating_allegro import FloatingAllegro
 
 BODIES, KEYPOINTS = 4, 3
 COORDINATES = st.floats(-5, 5)
 PROPERTY = settings(deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+def layout_of(keypoints, frames):
+    return mdp.observation_layout(mdp.Sizes.of(FloatingAllegro, keypoints, frames))
 
 
 def rewards(errors=(0.0,), tip_force=(0.0,) * 4, target=(0.0,) * 22):
@@ -116,20 +122,12 @@ def test_forces_of_one_tip_on_two_bodies_add_as_vectors():
     assert torch.equal(measured, torch.tensor([[0.0, 5.0, 0.0, 0.0]]))
 
 
-# --- termination
-
-
-@pytest.mark.parametrize(("progress", "threshold"), [(0.0, 0.08), (0.5, 0.06), (1.0, 0.04), (-1.0, 0.08), (7.0, 0.04)])
-def test_threshold_is_annealed_to_half_over_training(progress, threshold):
-    assert mdp.annealed_threshold(0.08, progress) == pytest.approx(threshold)
-
-
 # --- observation
 
 
 @pytest.mark.parametrize("keypoints", [1, 2, 3])
 def test_observation_has_130_plus_21_numbers_per_keypoint(keypoints):
-    layout = mdp.observation_layout(keypoints, len(mdp.DEFAULT_FRAME_OFFSETS))
+    layout = layout_of(keypoints, len(mdp.DEFAULT_FRAME_OFFSETS))
     assert {name: piece.stop - piece.start for name, piece in layout.items()} == {
         "joint_position": 22,
         "joint_velocity": 22,
@@ -146,7 +144,7 @@ def test_observation_has_130_plus_21_numbers_per_keypoint(keypoints):
 
 
 def test_observation_order_is_that_of_the_paper():
-    assert list(mdp.observation_layout(1, 5)) == [
+    assert list(layout_of(1, 5)) == [
         "joint_position",
         "joint_velocity",
         "smoothed_target",
@@ -162,32 +160,54 @@ def test_observation_order_is_that_of_the_paper():
 @pytest.mark.parametrize("keypoints", [1, 2, 3])
 def test_the_authors_frames_give_their_size_plus_our_wrist_row(keypoints):
     assert mdp.AUTHORS_FRAME_OFFSETS == (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 20, 30, 40, 50)
-    layout = mdp.observation_layout(keypoints, len(mdp.AUTHORS_FRAME_OFFSETS))
+    layout = layout_of(keypoints, len(mdp.AUTHORS_FRAME_OFFSETS))
     assert layout["planned_wrist"].stop - 6 == 178 + 48 * keypoints
 
 
 def test_every_number_has_its_piece_s_bound():
-    layout = mdp.observation_layout(2, 5)
+    layout = layout_of(2, 5)
     bounds = mdp.observation_bounds(layout)
     assert bounds.shape == (172,)
-    for name, piece in layout.items():
-        assert set(bounds[piece].tolist()) == {mdp.OBSERVATION_BOUNDS[name]}
+    for piece in mdp.PIECES:
+        assert set(bounds[layout[piece.name]].tolist()) == {piece.bound}
     assert bounds[layout["joint_velocity"]][0] == 200
     assert bounds[layout["smoothed_target"]][0] == 1
 
 
+def observed(count=1, **given):
+    """Everything that is observed: zeros, but for what is given; one keypoint, one frame."""
+    sizes = mdp.Sizes.of(FloatingAllegro, 1, 1)
+    zeros = {piece.name: torch.zeros(count, piece.count(sizes)) for piece in mdp.PIECES}
+    return mdp.Observed(**{**zeros, **given})
+
+
 def test_pieces_are_flattened_in_order():
-    pieces = [torch.arange(2.0).reshape(2, 1), torch.arange(12.0).reshape(2, 2, 3)]
-    flat = mdp.observe(pieces, torch.full((7,), 100.0))
-    assert torch.equal(flat, torch.tensor([[0.0, 0, 1, 2, 3, 4, 5], [1.0, 6, 7, 8, 9, 10, 11]]))
+    layout, sizes = layout_of(1, 1), mdp.Sizes.of(FloatingAllegro, 1, 1)
+    total = sum(piece.count(sizes) for piece in mdp.PIECES)
+    tips, wrist = torch.arange(56.0).reshape(2, 4, 7), torch.arange(12.0).reshape(2, 6)
+    flat = mdp.observe(observed(2, fingertip_poses=tips, wrist=wrist), torch.full((total,), 100.0))
+    assert torch.equal(flat[:, layout["fingertip_poses"]], torch.arange(56.0).reshape(2, 28))
+    assert torch.equal(flat[:, layout["wrist"]], wrist)
+    assert float(flat.sum()) == float(tips.sum() + wrist.sum())
 
 
 @pytest.mark.parametrize(
     ("value", "seen"), [(1.5, 1.5), (7.0, 2.0), (-7.0, -2.0), (math.inf, 2.0), (-math.inf, -2.0), (math.nan, 0.0)]
 )
 def test_observation_is_clipped_and_finite(value, seen):
-    flat = mdp.observe([torch.tensor([[value, 7.0]])], torch.tensor([2.0, 5.0]))
-    assert torch.equal(flat, torch.tensor([[seen, 5.0]]))
+    layout, wrist = layout_of(1, 1), torch.tensor([[value, 7.0, 0.0, 0.0, 0.0, 0.0]])
+    bounds = torch.full((layout["planned_wrist"].stop,), 5.0)
+    bounds[layout["wrist"].start] = 2.0
+    flat = mdp.observe(observed(wrist=wrist), bounds)
+    assert torch.equal(flat[:, layout["wrist"]], torch.tensor([[seen, 5.0, 0.0, 0.0, 0.0, 0.0]]))
+
+
+def test_the_environment_s_docstring_has_a_row_for_every_piece():
+    from scaffold_bench.envs.env import ScaffoldEnv
+
+    for piece in mdp.PIECES:
+        assert f"| {piece.name} | " in ScaffoldEnv.__doc__
+    assert "{" not in ScaffoldEnv.__doc__
 
 
 # --- keypoints on bodies
@@ -199,7 +219,7 @@ def test_rotation_agrees_with_scipy(seed):
     rng = np.random.default_rng(seed)
     quaternions, vectors = random_poses(rng, 5)[:, 3:], rng.normal(size=(5, 3))
     expected = Rotation.from_quat(quaternions.numpy()[:, [1, 2, 3, 0]]).apply(vectors)
-    np.testing.assert_allclose(mdp.rotate(quaternions, torch.tensor(vectors)), expected, atol=1e-12)
+    np.testing.assert_allclose(rotate(quaternions, torch.tensor(vectors)), expected, atol=1e-12)
 
 
 @PROPERTY
@@ -238,7 +258,9 @@ def test_a_batch_equals_a_loop_bit_for_bit(seed, count):
     attached_to = torch.tensor(rng.integers(BODIES, size=(count, KEYPOINTS)))
     touchable = torch.tensor(rng.integers(2, size=(count, BODIES)), dtype=torch.float32)
     points, planned = draw(KEYPOINTS, 3), draw(KEYPOINTS, 3)
-    inputs = (poses, attached_to, touchable, points, planned, draw(4, BODIES, 3), draw(22), draw(7, scale=30.0))
+    inputs = (poses, attached_to, touchable, points, planned, draw(4, BODIES, 3), draw(22), draw(22, scale=30.0))
+
+    layout_size = layout_of(1, 1)["planned_wrist"].stop
 
     def everything(poses, attached_to, touchable, points, planned, forces, target, joints):
         errors = mdp.tracking_errors(points, planned)
@@ -251,7 +273,7 @@ def test_a_batch_equals_a_loop_bit_for_bit(seed, count):
             "tips": tips,
             **terms,
             "total": mdp.total_reward(terms),
-            "observation": mdp.observe([joints, points], torch.full((16,), 20.0)),
+            "observation": mdp.observe(observed(len(joints), joint_position=joints), torch.full((layout_size,), 20.0)),
         }
 
     batch = everything(*inputs)

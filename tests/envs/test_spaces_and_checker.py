@@ -149,6 +149,8 @@ def test_a_closed_environment_and_a_missing_gpu_are_told_in_one_sentence() -> No
     env.close()
     with pytest.raises(RuntimeError, match="is closed; make a new one"):
         env.unwrapped.reset(seed=0)
+    with pytest.raises(ValueError, match="simulates on the CPU; use gym"):
+        gym.make(HAMMER, sim_backend="physx_cuda")
     if not torch.cuda.is_available():
-        with pytest.raises(RuntimeError, match="needs a CUDA GPU and torch sees none"):
-            gym.make(HAMMER, sim_backend="physx_cuda")
+        with pytest.raises(RuntimeError, match="needs a CUDA GPU and torch sees none; leave it out for the CPU"):
+            gym.make_vec(HAMMER, num_envs=2, sim_backend="physx_cuda")

@@ -159,11 +159,13 @@ def test_what_was_returned_is_not_changed_later() -> None:
         np.testing.assert_array_equal(value, kept[1][name], name)
 
 
-def test_the_threshold_can_be_annealed() -> None:
+def test_the_threshold_can_be_set() -> None:
     env = vector(num_envs=1, tracking_threshold="task")
     assert env.tracking_threshold == 0.08
-    env.anneal_tracking_threshold(1.0)
+    env.set_tracking_threshold(0.04)
     assert env.tracking_threshold == 0.04
+    env.set_tracking_threshold(None)
+    assert env.tracking_threshold == np.inf
 
 
 def test_a_plan_for_each_environment() -> None:

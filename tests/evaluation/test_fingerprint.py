@@ -11,7 +11,7 @@ import torch
 
 from scaffold_bench.evaluation.fingerprint import numerics
 
-CODE = "from scaffold_bench.evaluation.numerics import numerics; print(numerics())"
+CODE = "from scaffold_bench.evaluation.fingerprint import numerics; print(numerics())"
 
 
 def fingerprint(**environment: str) -> str:

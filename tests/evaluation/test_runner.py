@@ -227,7 +227,7 @@ def test_a_policy_that_cannot_be_copied_is_told_so() -> None:
 def test_records_do_not_depend_on_workers_and_a_policy_is_found_in_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Results, workers: int
 ) -> None:
-    source = "from scaffold_bench.evaluation.policies import ReferencePolicy\nclass Mine(ReferencePolicy): pass\n"
+    source = "from scaffold_bench.policies.scripted import ReferencePolicy\nclass Mine(ReferencePolicy): pass\n"
     (tmp_path / "policy_under_test.py").write_text(source, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

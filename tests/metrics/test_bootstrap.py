@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from scaffold_bench.metrics import (
     Interval,
-    cluster_bootstrap,
     hierarchical_bootstrap,
     hierarchical_interval,
     interquartile_mean,
@@ -16,11 +16,6 @@ from scaffold_bench.metrics import (
 from scaffold_bench.metrics.bootstrap import interquartile_means
 
 VALUES = st.floats(-100, 100)
-CLUSTERS = st.lists(st.lists(VALUES, min_size=1, max_size=5), min_size=1, max_size=6)
-
-
-def bootstrap(clusters, seed=0, **arguments):
-    return cluster_bootstrap(clusters, np.random.default_rng(seed), **arguments)
 
 
 def width(interval):
@@ -64,78 +59,6 @@ def test_interquartile_mean_needs_a_value():
         interquartile_mean([])
 
 
-# --- cluster bootstrap
-
-
-@pytest.mark.parametrize(
-    ("clusters", "mean"),
-    [
-        ([[1, 0], [0, 0]], 0.25),
-        ([[1], [0, 0, 0]], 0.25),  # every trial counts, not every state
-        ([[0.5]], 0.5),
-    ],
-)
-def test_mean_is_that_of_all_trials(clusters, mean):
-    assert bootstrap(clusters).mean == mean
-
-
-@settings(deadline=None, max_examples=30)
-@given(CLUSTERS)
-def test_interval_is_ordered_and_stays_within_the_values(clusters):
-    values = [value for cluster in clusters for value in cluster]
-    interval = bootstrap(clusters, samples=50)
-    assert interval.mean == pytest.approx(np.mean(values), abs=1e-9)
-    assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
-
-
-def test_the_generator_decides():
-    clusters = np.random.default_rng(1).uniform(size=(10, 3)).tolist()
-    assert bootstrap(clusters, seed=5) == bootstrap(clusters, seed=5)
-    assert bootstrap(clusters, seed=5) != bootstrap(clusters, seed=6)
-
-
-def test_identical_trials_of_a_state_are_no_evidence():
-    states = [0, 1] * 10
-    clustered = width(bootstrap([[value] * 20 for value in states]))
-    # 20 independent values of standard deviation 0.5, whatever the number of trials
-    assert clustered == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(20), rel=0.15)
-    naive = width(bootstrap([[value] for value in states * 20]))
-    assert clustered > 3 * naive
-
-
-def test_trials_are_resampled_within_their_state():
-    # states all have the mean 0.5; the 200 trials do not: 2 * 1.96 * 0.5 / sqrt(200)
-    interval = bootstrap([[0, 1]] * 100)
-    assert width(interval) == pytest.approx(0.1386, rel=0.15)
-    assert interval.low < interval.mean < interval.high
-
-
-def test_a_single_state_still_has_trials_to_resample():
-    assert width(bootstrap([[0, 1] * 50])) == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(100), rel=0.15)
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_unanimous_trials_leave_no_interval(value):
-    assert bootstrap([[value] * 3] * 5) == Interval(value, value, value)
-
-
-def test_ragged_states_are_not_padded_with_failures():
-    assert bootstrap([[1.0], [1.0] * 7, [1.0, 1.0]]) == Interval(1.0, 1.0, 1.0)
-
-
-def test_a_ragged_sample_weighs_every_trial_alike():
-    # two drawn states: both the first (2 trials), both the second (6), or one of each (1 of 4 succeeds)
-    clusters = [[1.0], [0.0, 0.0, 0.0]]
-    seen = {bootstrap(clusters, seed=seed, samples=1).low for seed in range(60)}
-    assert seen == {1.0, 0.25, 0.0}
-
-
-@pytest.mark.parametrize("clusters", [[], [[1.0], []], [[]]])
-def test_a_cluster_without_values_is_refused(clusters):
-    with pytest.raises(ValueError, match="every cluster needs at least one value"):
-        bootstrap(clusters)
-
-
 # --- hierarchical bootstrap: seeds, states, trials
 
 
@@ -143,11 +66,48 @@ def resampled(values, seed=0, **arguments):
     return hierarchical_interval(np.asarray(values, dtype=float), np.random.default_rng(seed), **arguments)
 
 
-def test_one_seed_is_the_clustered_bootstrap():
-    values = (np.random.default_rng(4).uniform(size=(40, 5)) < 0.6).astype(float)
-    nested, clustered = resampled(values[None], samples=20000), bootstrap(values.tolist(), samples=20000)
-    assert nested.mean == pytest.approx(clustered.mean)
-    assert (nested.low, nested.high) == pytest.approx((clustered.low, clustered.high), abs=0.01)
+def one_seed(states, **arguments):
+    """Of one training seed: the values of each state's trials."""
+    return resampled([states], **arguments)
+
+
+@settings(deadline=None, max_examples=30)
+@given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5), elements=VALUES))
+def test_interval_is_ordered_and_stays_within_the_values(values):
+    interval = resampled(values, samples=50)
+    assert interval.mean == pytest.approx(np.mean(values), abs=1e-9)
+    assert values.min() - 1e-9 <= interval.low <= interval.high <= values.max() + 1e-9
+
+
+def test_the_generator_decides():
+    values = np.random.default_rng(1).uniform(size=(2, 10, 3))
+    assert resampled(values, seed=5) == resampled(values, seed=5)
+    assert resampled(values, seed=5) != resampled(values, seed=6)
+
+
+def test_identical_trials_of_a_state_are_no_evidence():
+    states = [0, 1] * 10
+    clustered = width(one_seed([[value] * 20 for value in states]))
+    # 20 independent values of standard deviation 0.5, whatever the number of trials
+    assert clustered == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(20), rel=0.15)
+    naive = width(one_seed([[value] for value in states * 20]))
+    assert clustered > 3 * naive
+
+
+def test_trials_are_resampled_within_their_state():
+    # states all have the mean 0.5; the 200 trials do not: 2 * 1.96 * 0.5 / sqrt(200)
+    interval = one_seed([[0, 1]] * 100)
+    assert width(interval) == pytest.approx(0.1386, rel=0.15)
+    assert interval.low < interval.mean < interval.high
+
+
+def test_a_single_state_still_has_trials_to_resample():
+    assert width(one_seed([[0, 1] * 50])) == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(100), rel=0.15)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_unanimous_trials_leave_no_interval(value):
+    assert one_seed([[value] * 3] * 5) == Interval(value, value, value)
 
 
 @pytest.mark.parametrize(

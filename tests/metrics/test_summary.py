@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaffold_bench.metrics import outcomes, summarize, summarize_runs
+from scaffold_bench.metrics.summary import MEANS
 from scaffold_bench.records.episode import parse_record, record_line
 from scaffold_bench.types import EpisodeRecord
 
@@ -144,14 +145,12 @@ def seeded(success, seeds=3, states=5, trials=4, task="hammer"):
     ]
 
 
-def test_one_run_has_the_scores_of_its_summary():
+def test_one_run_has_one_interval_however_it_is_asked_for():
     several, one = summarize_runs([RECORDS]), summarize(RECORDS)
-    for part in ("success_once", "success_at_end"):
-        assert several["tasks"]["hammer"][part]["mean"] == one["tasks"]["hammer"][part]["mean"]
-    for part in ("states", "episodes", "tracking_error", "grip_force", "failures"):
-        assert several["tasks"]["hammer"][part] == one["tasks"]["hammer"][part]
-    assert several["tasks"]["hammer"]["seeds"] == 1
-    assert several["mean_success_once"]["mean"] == one["mean_success_once"]
+    solved = sum(r.success_once for r in RECORDS)
+    causes = {"tracked and solved": solved, "tracked but failed": len(RECORDS) - solved}
+    assert several["tasks"] == {"hammer": {**one["tasks"]["hammer"], "seeds": 1, "causes": causes}}
+    assert {name: several[name]["mean"] for name in MEANS} == {name: one[name] for name in MEANS}
 
 
 def test_scores_of_several_seeds_by_hand():
@@ -217,6 +216,13 @@ def test_the_order_of_records_within_a_seed_does_not_matter(order):
 def test_runs_of_other_episodes_are_refused(spoil):
     with pytest.raises(ValueError, match="every training seed must have"):
         summarize_runs(spoil(seeded(lambda *_: True)))
+
+
+def test_a_run_whose_states_have_other_trials_is_refused():
+    with pytest.raises(
+        ValueError, match="hammer: every training seed must have the same states, and every state the same trials"
+    ):
+        summarize(RECORDS[:-1])
 
 
 def test_outcomes_are_arrays_of_seeds_states_and_trials():

@@ -1,7 +1,8 @@
 import dataclasses
+import gzip
 import json
+import pickle
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaffold_bench.evaluation import PRESETS, EvaluationError, Preset, make_policy, read_records
-from scaffold_bench.evaluation.protocol import preset
-from scaffold_bench.policies.base import Episode
-from scaffold_bench.policies.names import policy_name
-from scaffold_bench.policies.scripted import PlanOnlyPolicy, RandomPolicy, ReferencePolicy
-from scaffold_bench.records.episode import parse_record, record_line
-from scaffold_bench.records.folder import RecordWriter, check_same_run, manifest, write_atomically
-from scaffold_bench.types import Camera, EpisodeRecord, TaskSpec
+from scaffold_bench.evaluation import EvaluationError, read_records
+from scaffold_bench.files import write_atomically
+from scaffold_bench.records.episode import MAX_MEASURES, parse_record, record_line
+from scaffold_bench.records.folder import MANIFEST, RECORDS, RecordWriter, check_same_run, manifest
+from scaffold_bench.records.run import read_run
+from scaffold_bench.types import EpisodeRecord
 
 RECORD = EpisodeRecord(
     task="hammer",
@@ -52,7 +51,7 @@ def bits(number):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "records.jsonl"
+    return tmp_path / RECORDS
 
 
 # --- records
@@ -82,8 +81,40 @@ def test_a_record_is_one_line_of_ascii_whatever_its_text(task, failure):
 @pytest.mark.parametrize("name", ["reward", "measures"])
 def test_a_number_json_does_not_have_is_not_written(name, number):
     value = {"angle": number} if name == "measures" else number
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        record_line(dataclasses.replace(RECORD, **{name: value}))
+    with pytest.raises(ValueError, match=rf"{name}(.|\n)*finite number"):
+        dataclasses.replace(RECORD, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("state", "three"),
+        ("state", 3.0),
+        ("success_once", 1),
+        ("reward", True),
+        ("task", None),
+        ("lost_step", "7"),
+        ("measures", {"a b": 1.0}),
+        ("measures", {f"m{number}": 0.0 for number in range(MAX_MEASURES + 1)}),
+        ("measures", {"height": "high"}),
+    ],
+)
+def test_a_record_of_another_type_is_not_made(name, value):
+    with pytest.raises(ValueError, match=name):
+        dataclasses.replace(RECORD, **{name: value})
+
+
+def test_a_record_can_be_copied_and_sent_to_another_process():
+    assert pickle.loads(pickle.dumps(RECORD)) == RECORD
+    assert EpisodeRecord(**dataclasses.asdict(RECORD)) == RECORD
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RECORD.state = 4
+
+
+def test_numbers_of_numpy_become_numbers_of_python():
+    record = dataclasses.replace(RECORD, reward=np.float32(0.5), measures={"angle": np.float64(0.25)})
+    assert (type(record.reward), type(record.measures["angle"])) == (float, float)
+    assert record_line(record) == record_line(dataclasses.replace(RECORD, reward=0.5, measures={"angle": 0.25}))
 
 
 @pytest.mark.parametrize(
@@ -94,12 +125,14 @@ def test_a_number_json_does_not_have_is_not_written(name, number):
         ('"swings": 3.0', '"swings": NaN'),
         ('"state": 3', '"state": "three"'),
         ('"success_once": true', '"success_once": "no"'),
+        ('"reward": 299.99999999999994', '"reward": 1e999'),
+        ('"swings": 3.0', '"two words": 3.0'),
     ],
 )
 def test_a_value_that_is_no_result_is_not_read(old, new):
     line = record_line(RECORD)
     assert old in line
-    with pytest.raises(ValueError):  # noqa: PT011  # the wording is not settled
+    with pytest.raises(ValueError, match=r"^has a wrong (reward|measures|state|success_once).* \(.*\)$"):
         parse_record(line.replace(old, new))
 
 
@@ -175,11 +208,58 @@ def test_a_resumed_file_loses_its_torn_line_and_grows(path):
     assert path.read_text() == "".join(record_line(numbered(state)) for state in (0, 2, 1))
 
 
-def test_a_file_is_replaced_whole(path):
+@pytest.mark.parametrize(("content", "raw"), [("néw", "néw".encode()), (b"\xff\0", b"\xff\0")])
+def test_a_file_is_replaced_whole(path, content, raw):
     path.write_text("old and long")
-    write_atomically(path, "new")
-    assert path.read_text() == "new"
+    write_atomically(path, content)
+    assert path.read_bytes() == raw
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_is_left_as_it_was(path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    path.write_text("old")
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+# --- a run's folder
+
+
+def test_a_run_is_its_manifest_and_its_records_packed_or_not(path):
+    (path.parent / MANIFEST).write_text('{"policy": "mine"}')
+    raw = "".join(map(record_line, [numbered(1), numbered(0)])).encode()
+    path.write_bytes(raw)
+    plain = read_run(path.parent)
+    assert (plain.manifest, plain.records) == ({"policy": "mine"}, [numbered(1), numbered(0)])
+    path.unlink()
+    path.with_name(f"{RECORDS}.gz").write_bytes(gzip.compress(raw))
+    assert read_run(path.parent) == plain
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / MANIFEST).unlink(), "is no finished evaluation .*; give a folder that"),
+        (lambda folder: (folder / RECORDS).unlink(), "is no finished evaluation .*; give a folder that"),
+        (lambda folder: (folder / MANIFEST).write_text("{"), "is damaged; choose another --out or delete"),
+        (lambda folder: (folder / MANIFEST).write_text("[" * 9999), "is damaged; choose another --out or delete"),
+        (lambda folder: (folder / MANIFEST).write_text("[]"), "is damaged; choose another --out or delete"),
+        (lambda folder: (folder / RECORDS).rename(folder / f"{RECORDS}.gz"), "is no finished evaluation .Not a gzip"),
+    ],
+)
+def test_a_folder_without_a_run_is_refused(path, spoil, message):
+    (path.parent / MANIFEST).write_text("{}")
+    path.write_text(record_line(RECORD))
+    assert read_run(path.parent).records == [RECORD]
+    spoil(path.parent)
+    with pytest.raises(EvaluationError, match=message):
+        read_run(path.parent)
 
 
 # --- manifest
@@ -244,191 +324,3 @@ def test_an_incomplete_manifest_differs(run):
 
 def test_time_place_and_commit_do_not_make_another_run(run):
     check_same_run(run, {**run, "date": "2000", "command": [], "hardware": {}, "source": {}}, Path("f"))
-
-
-# --- presets
-
-
-def test_presets_are_the_paper_s_protocol_and_a_quick_one():
-    assert {"quick": Preset(states=20, trials=1), "full": Preset(states=100, trials=20)} == PRESETS
-
-
-@pytest.mark.parametrize(
-    ("arguments", "chosen"),
-    [
-        (("quick",), (20, 1)),
-        (("full",), (100, 20)),
-        (("quick", 3), (3, 1)),
-        (("full", None, 2), (100, 2)),
-        (("quick", 100, 7), (100, 7)),
-        (("quick", 1, 1), (1, 1)),
-    ],
-)
-def test_a_preset_s_numbers_can_be_overridden(arguments, chosen):
-    assert preset(*arguments) == Preset(*chosen)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("huge",), "no preset 'huge'; the presets are quick, full"),
-        (("quick", 0), "states must be between 1 and 100, got 0"),
-        (("quick", 101), "states must be between 1 and 100, got 101"),
-        (("quick", -1), "states must be between 1 and 100, got -1"),
-        (("quick", 5, 0), "trials must be at least 1, got 0"),
-    ],
-)
-def test_a_preset_out_of_range_is_refused(arguments, told):
-    with pytest.raises(ValueError, match=told):
-        preset(*arguments)
-
-
-# --- policies
-
-SPEC = TaskSpec(
-    id="Scaffold-Test-v0",
-    name="test",
-    instruction="Test.",
-    capability="precise",
-    keypoints=("a",),
-    success="always",
-    tracking_threshold=0.1,
-    finger_commands=4,
-    wrist_start=(0.0,) * 6,
-    bodies=("a",),
-    camera=Camera((1.0, 0.0, 1.0), (0.0, 0.0, 0.0)),
-)
-MODULE = """
-class Mine:
-    def reset(self, episode): pass
-    def act(self, observation): return "mine"
-
-class NoReset:
-    def act(self, observation): return 0
-
-class NeedsArgument(Mine):
-    def __init__(self, size): pass
-
-def factory():
-    return Mine()
-
-ready = Mine()
-number = 3
-"""
-
-
-def actions(policy, seed=0, count=3):
-    episode = Episode(SPEC, None, {}, seed, scripted_action=lambda step: np.full(10, step))
-    policy.reset(episode)
-    return np.stack([policy.act(np.zeros(5)) for _ in range(count)])
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "my_policies_under_test.py").write_text(MODULE)
-    (tmp_path / "broken_under_test.py").write_text("import no_such_module_anywhere")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("my_policies_under_test", None)
-
-
-@pytest.mark.parametrize(
-    ("name", "cls"), [("reference", ReferencePolicy), ("plan-only", PlanOnlyPolicy), ("random", RandomPolicy)]
-)
-def test_named_policies_are_made_anew(name, cls):
-    assert type(make_policy(name)) is cls
-    assert make_policy(name) is not make_policy(name)
-
-
-@pytest.mark.parametrize("attribute", ["Mine", "factory", "ready"])
-def test_a_reference_leads_to_a_module_in_the_current_folder(folder, attribute):
-    policy = make_policy(f"my_policies_under_test:{attribute}")
-    assert policy.act(None) == "mine"
-    assert sys.modules["my_policies_under_test"].__file__ == str(folder / "my_policies_under_test.py")
-
-
-def test_a_class_a_factory_or_an_object_will_do():
-    ready = PlanOnlyPolicy()
-    assert make_policy(ready) is ready
-    assert isinstance(make_policy(RandomPolicy), RandomPolicy)
-    assert make_policy(lambda: ready) is ready
-
-
-@pytest.mark.parametrize(
-    ("reference", "told"),
-    [
-        (
-            "refrence",
-            "there is no policy 'refrence'; use reference, plan-only, plan-grasp, random, zoo:NAME, file:PATH or a "
-            "reference like",
-        ),
-        ("", "there is no policy ''"),
-        ("my_policies_under_test:", "there is no policy"),
-        (":Mine", "there is no policy"),
-        ("no_such_module_anywhere:Mine", "cannot load the policy .*no_such_module_anywhere"),
-        ("broken_under_test:Mine", "cannot load the policy .*no_such_module_anywhere"),
-        ("my_policies_under_test:Missing", "cannot load the policy .*Missing"),
-        ("my_policies_under_test:number", r"is not a policy: it needs reset\(self, episode\) and act"),
-        ("my_policies_under_test:NoReset", r"is not a policy: it has no reset; it needs"),
-        (None, r"None is not a policy: it needs reset\(self, episode\) and act"),
-        pytest.param(
-            ".my_policies_under_test:Mine",
-            "cannot load the policy",
-        ),
-        pytest.param(
-            "my_policies_under_test:NeedsArgument",
-            "NeedsArgument",
-        ),
-    ],
-)
-@pytest.mark.usefixtures("folder")
-def test_a_bad_reference_is_told_in_one_sentence(reference, told):
-    with pytest.raises(ValueError, match=told) as caught:
-        make_policy(reference)
-    assert "\n" not in str(caught.value)
-
-
-def test_reference_policy_follows_the_script_from_its_start_in_every_episode():
-    policy = ReferencePolicy()
-    for _ in range(2):
-        np.testing.assert_array_equal(actions(policy)[:, 0], [0, 1, 2])
-
-
-def test_plan_only_policy_does_nothing():
-    np.testing.assert_array_equal(actions(PlanOnlyPolicy()), np.zeros((3, SPEC.action_dim)))
-
-
-def test_random_policy_is_uniform_and_repeats_with_the_episode_s_seed():
-    policy = RandomPolicy()
-    first, again, other = (actions(policy, seed, count=200) for seed in (7, 7, 8))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert first.shape == (200, SPEC.action_dim)
-    assert -1 <= first.min() < -0.95
-    assert 0.95 < first.max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("policy", "name"),
-    [
-        ("plan-only", "plan-only"),
-        ("my_module:Mine", "my_module:Mine"),
-        (PlanOnlyPolicy, "scaffold_bench.policies.scripted:PlanOnlyPolicy"),
-        (PlanOnlyPolicy(), "scaffold_bench.policies.scripted:PlanOnlyPolicy"),
-    ],
-)
-def test_policies_have_names(policy, name):
-    assert policy_name(policy) == name
-
-
-def first_factory():
-    return PlanOnlyPolicy()
-
-
-def second_factory():
-    return RandomPolicy()
-
-
-def test_two_factories_have_two_names():
-    assert policy_name(first_factory) != policy_name(second_factory)

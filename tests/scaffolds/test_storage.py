@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from plan_files import hold_still, plan, save
 
-from scaffold_bench.scaffolds import ScaffoldEntry, load_scaffolds, save_scaffolds, scaffold_from_waypoints, storage
+from scaffold_bench.scaffolds import ScaffoldEntry, load_scaffolds, save_scaffolds, scaffold_from_waypoints
 from scaffold_bench.types import InvalidScaffoldError, Scaffold, Waypoints
 
 
@@ -124,7 +124,7 @@ def test_an_interrupted_write_leaves_the_old_file(path, monkeypatch):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, "replace", fail)
+        patch.setattr("os.replace", fail)
         with pytest.raises(OSError, match="disk full"):
             save(path, plan(seed=2))
     assert path.read_bytes() == before

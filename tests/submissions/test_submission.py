@@ -16,9 +16,11 @@ from synthetic import manifest as run_manifest
 
 from scaffold_bench.envs.start_states import frozen_states
 from scaffold_bench.metrics import summarize_runs
+from scaffold_bench.records.episode import record_line
 from scaffold_bench.registration import get_task, task_ids, task_names
-from scaffold_bench.submissions import SUITES, About, Report, SubmissionError, markdown, prepare, rows, schema, validate
+from scaffold_bench.submissions import SUITES, About, Report, SubmissionError, markdown, prepare, schema, validate
 from scaffold_bench.submissions.model import Submission, contradictions
+from scaffold_bench.submissions.rows import parse_row
 from scaffold_bench.submissions.suite import CURRENT, trial_seed
 
 ROOT = Path(__file__).parents[2]
@@ -136,9 +138,9 @@ def spoil_records(run: Path, change: Any) -> None:
     ("spoil", "sentence"),
     [
         (lambda run: spoil_records(run, lambda lines: lines[:-1]), "has 11 of 12 episodes; run its command again"),
-        (lambda run: spoil_records(run, lambda lines: [*lines[:-1], lines[0]]), "has 12 of 12 episodes"),
-        (lambda run: spoil_records(run, lambda lines: [*lines[:-1], "{"]), "record 12: "),
-        (lambda run: spoil_records(run, lambda lines: [*lines[:-1], "[" * 9999]), "record 12: "),
+        (lambda run: spoil_records(run, lambda lines: [*lines[:-1], lines[0]]), "line 12, repeats the episode"),
+        (lambda run: spoil_records(run, lambda lines: [*lines[:-1], "{"]), "line 12, is damaged"),
+        (lambda run: spoil_records(run, lambda lines: [*lines[:-1], "[" * 9999]), "line 12, is damaged"),
         (lambda run: (run / "records.jsonl").unlink(), "is no finished evaluation"),
         (lambda run: (run / "manifest.json").write_text("{}"), "is no finished evaluation"),
         (lambda run: (run / "manifest.json").write_text(json.dumps(run_manifest(split="train"))), "split train"),
@@ -282,14 +284,15 @@ def test_a_report_of_something_wrong_begins_with_it(tmp_path: Path) -> None:
 def test_a_field_that_a_later_release_added_may_be_missing(valid: Path) -> None:
     row = json.loads(lines_of(valid)[0])
     assert row["contact_step"] == 80
-    newer, _ = rows.parse_row(json.dumps(row, sort_keys=True))
+    newer = parse_row(json.dumps(row, sort_keys=True))
     del row["contact_step"]
     line = json.dumps(row, sort_keys=True)
-    older, _ = rows.parse_row(line)
-    assert (older.record.contact_step, newer.record.contact_step) == (None, 80)
-    assert rows.row_line(older.record, 0, 0) == f"{line}\n"
-    with pytest.raises(ValueError, match="has a lost_step that is not as in a row"):
-        rows.parse_row(json.dumps({**json.loads(line), "lost_step": "seven"}, sort_keys=True))
+    older = parse_row(line)
+    assert (older.contact_step, newer.contact_step) == (None, 80)
+    assert (older.seed_index, older.training_seed) == (0, 0)
+    assert record_line(older) == f"{line}\n"
+    with pytest.raises(ValueError, match=r"has a wrong lost_step \(Input should be a valid integer\)"):
+        parse_row(json.dumps({**json.loads(line), "lost_step": "seven"}, sort_keys=True))
 
 
 def test_recompressing_the_records_changes_nothing(tmp_path: Path) -> None:

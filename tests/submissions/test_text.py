@@ -1,14 +1,16 @@
 """Names and text that deceive the eye are refused with a reason; honest ones in any language pass."""
 
 import html
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from scaffold_bench.submissions import escape
-from scaffold_bench.submissions.text import check_link, check_name, check_text, plain
+from scaffold_bench.submissions.text import check_link, check_name, check_text, markdown_code, markdown_text, plain
 
 DECEIVING = {
     "right to left": ("abc\u202ecod", "direction-changing character, U\\+202E; remove it"),
@@ -140,3 +142,93 @@ def test_foreign_text_in_a_message_is_short_plain_and_on_one_line(text, length):
     assert len(shown) <= length
     assert shown.isascii()
     assert shown == "" or shown.isprintable()
+
+
+# ------------------------------------------------------------------------------------------------ in Markdown
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+OBEYED = [
+    "<script>alert(1)</script>",
+    "<!-- comment -->",
+    "[click](javascript:alert(1)) ![x](https://evil.example/x.png)",
+    "[x][y] [^1]",
+    "a | b \\| c \\\\| d \\",
+    "`code` ``x",
+    "**bold** *x* __y__ _z_ ~~s~~",
+    "&lt;b&gt; &#60;",
+    "\\*a\\*",
+    "$x$ ${y} {{z}}",
+    "</span></code></td>",
+    "`|`|`",
+]
+LINKED = [
+    "@everyone",
+    "fix #12",
+    "https://evil.example",
+    "HTTP://evil.example",
+    "www.evil.example",
+    ":smile:",
+    "a@b.example",
+]
+
+
+def cells(text, *others):
+    """What a Markdown table makes of a row of cells: the elements in it, and the cells' texts."""
+    made = MARKDOWN.render(
+        "| "
+        + " | ".join("abcd"[: 1 + len(others)])
+        + " |\n"
+        + "|---" * (1 + len(others))
+        + "|\n"
+        + f"| {' | '.join([text, *others])} |\n"
+    )
+    (row,) = re.findall(r"<tbody>\s*<tr>(.*)</tr>\s*</tbody>", made, re.DOTALL)
+    found = re.findall(r"<td>(.*?)</td>", row, re.DOTALL)
+    elements = set(re.findall(r"<(\w+)", row))
+    return elements, [html.unescape(re.sub(r"</?(span|code)>", "", cell)) for cell in found]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Residual PPO, 5 waypoints",
+        "plan-grasp",
+        "Intel(R) Xeon(R) Processor, 2 cores, Linux x86_64",
+        "2.13.0+cpu",
+        "a = b?",
+    ],
+)
+def test_an_ordinary_name_is_the_same_in_markdown(name):
+    assert markdown_text(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["oracle", "oracle?waypoints=5", "recorded:simulated-vlm", "noise(0.01,flip=x):mix:oracle+vlm?shots=3&n=2"]
+)
+def test_a_planner_s_name_is_the_same_between_backticks(name):
+    assert markdown_code(name) == f"`{name}`"
+    assert cells(markdown_code(name), "next") == ({"td", "code"}, [name, "next"])
+
+
+@pytest.mark.parametrize("show", [markdown_text, markdown_code])
+@pytest.mark.parametrize("text", OBEYED + LINKED)
+def test_markdown_shows_hostile_text_and_obeys_nothing(text, show):
+    elements, shown = cells(show(text), "next", show(text))
+    assert shown == [text, "next", text]
+    assert elements <= {"td", "span", "code"}
+
+
+@pytest.mark.parametrize("text", LINKED)
+def test_what_github_links_by_itself_is_cut_in_two_or_code(text):
+    made = MARKDOWN.renderInline(markdown_text(text))
+    for piece in re.split(r"</?span>", made):
+        assert not re.search(r"[@#]\w|\w@|://|www\.|:\w+:", html.unescape(piece)), made
+    assert markdown_code(text).startswith(("`", "<code>"))
+
+
+@pytest.mark.parametrize("show", [markdown_text, markdown_code])
+@given(text=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=40).filter(str.strip))
+def test_any_text_comes_through_a_table_unchanged(show, text):
+    text = " ".join(text.split())
+    elements, shown = cells(show(text), "next")
+    assert shown == [text, "next"]
+    assert elements <= {"td", "span", "code"}

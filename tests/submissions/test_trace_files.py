@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from synthetic import make_trace
 
-from scaffold_bench.leaderboard import pages
-from scaffold_bench.leaderboard.build import build
+from scaffold_bench.leaderboard.build import build, replay_page
 from scaffold_bench.submissions import SubmissionError
 from scaffold_bench.submissions.trace import MAX_TRACE_BYTES, read_trace, trace_json
 
@@ -84,7 +83,9 @@ def test_text_of_a_trace_leaves_its_place_in_no_way(tmp_path: Path) -> None:
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             self.found.append((tag, *(name for name, _ in attrs)))
 
-    hostile, harmless = (Elements(pages.replay(read_trace(tmp_path / name), None)) for name in ("x.json", "y.json"))
+    hostile, harmless = (
+        Elements(replay_page(read_trace(tmp_path / name), HOSTILE, None)) for name in ("x.json", "y.json")
+    )
     assert hostile.found == harmless.found
 
 
@@ -94,6 +95,6 @@ def test_a_bad_trace_is_named_on_the_site_and_stops_nothing(tmp_path: Path) -> N
     (tmp_path / "submissions").mkdir()
     build(tmp_path / "submissions", tmp_path / "site", traces=tmp_path / "traces")
     listed = (tmp_path / "site" / "replays.html").read_text(encoding="utf-8")
-    assert "bad&#46;json" in listed
+    assert "<li>bad.json: " in listed
     assert (tmp_path / "site" / "replays" / "good.html").is_file()
     assert not (tmp_path / "site" / "replays" / "bad.html").exists()

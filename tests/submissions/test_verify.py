@@ -18,7 +18,7 @@ from scaffold_bench.cli import submit as cli_submit
 from scaffold_bench.evaluation import evaluate
 from scaffold_bench.evaluation.fingerprint import numerics
 from scaffold_bench.evaluation.verify import verify
-from scaffold_bench.policies.actor import ZOO
+from scaffold_bench.files import ZOO
 from scaffold_bench.submissions import About, SubmissionError, prepare, validate
 from scaffold_bench.submissions.verification import Verification, read_verification, write_verification
 

@@ -40,9 +40,9 @@ CONSTANTS = [
     ("tasks.base", "HAND_XYZ_NOISE", 0.1),
     ("tasks.base", "HAND_TURN_NOISE", math.pi / 8),
     ("tasks.base", "JITTER_OBJECT_XY", 0.002),
-    ("types", "EPISODE_STEPS", 300),
-    ("types", "CONTROL_DT", 1 / 60),
-    ("types", "PLAN_WAYPOINTS", 20),
+    ("spec", "EPISODE_STEPS", 300),
+    ("spec", "CONTROL_DT", 1 / 60),
+    ("plan", "PLAN_WAYPOINTS", 20),
 ]
 TASK_FILES = sorted(Path(scaffold_bench.tasks.__file__).parent.glob("*.py"))
 ALL_TASKS = pytest.mark.parametrize("env_id", task_ids())

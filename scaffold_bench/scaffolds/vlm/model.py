@@ -203,8 +203,8 @@ def _read(reply: Any, query: Query, seconds: float) -> Answer:
     )
     blocked = getattr(getattr(reply, "prompt_feedback", None), "block_reason", None)
     if blocked:
-        told = f"{query.model} refused the question ({_name(blocked)})"
-        raise VlmError("blocked", told, True, spent_in, spent_out)
+        reason = f"{query.model} refused the question ({_name(blocked)})"
+        raise VlmError("blocked", reason, True, spent_in, spent_out)
     candidate = (reply.candidates or [None])[0]
     texts = [
         part.text

@@ -15,7 +15,7 @@ import numpy as np
 from scaffold_bench.plan import CameraView, ScaffoldRequest
 from scaffold_bench.scaffolds.lifting import project
 from scaffold_bench.scaffolds.vlm.answers import HAND
-from scaffold_bench.spec import CONTROL_DT, EPISODE_STEPS, FloatArray
+from scaffold_bench.spec import CONTROL_DT, FloatArray
 
 PROMPTS = Path(__file__).parent / "prompts"
 DIGITS = 3  # millimetres
@@ -99,7 +99,7 @@ def trajectory_prompt(
         places=_places(names, keypoints - origin),
         hand=_numbers(hand - origin),
         count=count,
-        seconds=round(EPISODE_STEPS * CONTROL_DT),
+        seconds=round(request.horizon * CONTROL_DT),
         arrive=max(1, round(ARRIVE * (count - 1))),
         move=max(1, round(MOVE * (count - 1))),
         examples=shown + "\n" if shown else "",
@@ -109,7 +109,7 @@ def trajectory_prompt(
 
 def describe_axes(view: CameraView, origin: FloatArray) -> str:
     """Where the world's axes point in the picture, as seen at a place (3,)."""
-    told = []
+    described = []
     for index, axis in enumerate("xy"):
         step = np.zeros(3)
         step[index] = 1.0
@@ -118,8 +118,8 @@ def describe_axes(view: CameraView, origin: FloatArray) -> str:
         first = DIRECTIONS[round(angle / (np.pi / 2)) % 4]
         slope = float(view.camera_to_world[:3, 2] @ step)
         depth = "" if abs(slope) < SLANT else " and away from the viewer" if slope > 0 else " and towards the viewer"
-        told.append(f"+{axis} points to the {first} of the picture{depth}")
-    return f"+z points up, against gravity; {'; '.join(told)}."
+        described.append(f"+{axis} points to the {first} of the picture{depth}")
+    return f"+z points up, against gravity; {'; '.join(described)}."
 
 
 def waypoints_json(names: Sequence[str], keypoints: FloatArray, hands: FloatArray) -> str:

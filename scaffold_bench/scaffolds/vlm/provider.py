@@ -123,7 +123,7 @@ class VlmProvider:
             "prompts": prompting.version(),
         }
 
-        def told() -> dict[str, Any]:
+        def known() -> dict[str, Any]:
             """What is known of the plan so far; whoever answered as the stand-in is called by that name."""
             spent = account.facts(self.prices)
             simulated = {"provider": SIMULATED} if spent["answered_by"] == SIMULATED else {}
@@ -142,9 +142,9 @@ class VlmProvider:
             examples = self._examples_for(request)
             facts["shots"] = len(examples)
             waypoints = self._find_trajectory(request, view, image, keypoints, examples, account, clock)
-            return scaffold_from_waypoints(request.task, waypoints, told())
+            return scaffold_from_waypoints(request.task, waypoints, known(), horizon=request.horizon)
         except (PlanningFailedError, InvalidScaffoldError) as error:
-            return failed_scaffold(request, str(error), told())
+            return failed_scaffold(request, str(error), known())
 
     # --------------------------------------------------------------------------------------------- questions
     def _find_keypoints(
@@ -201,7 +201,7 @@ class VlmProvider:
         def read_and_check(text: str) -> Waypoints:
             waypoints = read(text)
             try:
-                scaffold_from_waypoints(request.task, waypoints, {})
+                scaffold_from_waypoints(request.task, waypoints, {}, horizon=request.horizon)
             except InvalidScaffoldError as error:
                 raise AnswerError(str(error)) from None
             return waypoints
@@ -282,7 +282,7 @@ def example_of(scaffold: Scaffold, request: ScaffoldRequest, count: int) -> Exam
     """A plan in the words of the second question.
 
     Args:
-        request: what the plan was made for. count: number N of waypoints told.
+        request: what the plan was made for. count: number N of waypoints shown.
     """
     frames = np.linspace(0, len(scaffold.wrist) - 1, count).round().astype(int)
     keypoints = scaffold.keypoints[frames].astype(np.float64)
