@@ -8,7 +8,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"CI must be able to {what}: {said}", pytrace=False)
         if not works:
             pytest.skip(f"cannot {what}: {said}")
+
+
+@pytest.fixture(scope="module")
+def kept_envs() -> Iterator[Callable[..., Any]]:
+    """``gym.make`` that makes an environment once for a whole file; all are closed after it."""
+    import gymnasium as gym
+
+    made: dict[str, Any] = {}
+
+    def make(env_id: str, **kwargs: Any) -> Any:
+        key = repr((env_id, sorted(kwargs.items())))
+        if key not in made:
+            made[key] = gym.make(env_id, **kwargs)
+        return made[key]
+
+    yield make
+    for env in made.values():
+        env.close()
 
 
 @pytest.fixture

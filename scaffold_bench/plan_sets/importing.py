@@ -14,10 +14,7 @@ from scaffold_bench.envs.episodes import check_plan
 from scaffold_bench.envs.start_states import STATES_PER_SPLIT
 from scaffold_bench.plan import InvalidScaffoldError, Waypoints
 from scaffold_bench.registration import get_task
-from scaffold_bench.scaffolds import (
-    ScaffoldEntry,
-    scaffold_from_waypoints,
-)
+from scaffold_bench.scaffolds import ScaffoldEntry, scaffold_from_waypoints
 from scaffold_bench.spec import WRIST_DIM
 
 MAX_IMPORT_BYTES = 256 * 2**20

@@ -12,13 +12,7 @@ from scaffold_bench.envs.episodes import check_plan
 from scaffold_bench.envs.requests import EpisodeSource
 from scaffold_bench.plan import Scaffold, ScaffoldProvider, ScaffoldRequest
 from scaffold_bench.registration import get_task, start_states
-from scaffold_bench.scaffolds import (
-    ScaffoldEntry,
-    failed_scaffold,
-    load_scaffolds,
-    resolve_provider,
-    save_scaffolds,
-)
+from scaffold_bench.scaffolds import ScaffoldEntry, failed_scaffold, load_scaffolds, resolve_provider, save_scaffolds
 
 SAVE_EVERY = 50
 """An unfinished plan set is written after this many new plans, so that little is lost by an interruption."""

@@ -12,9 +12,7 @@ import numpy as np
 from scaffold_bench.plan import Scaffold
 from scaffold_bench.plan_sets.make import make_plans, requests
 from scaffold_bench.records.episode import EpisodeRecord
-from scaffold_bench.scaffolds import (
-    ScaffoldEntry,
-)
+from scaffold_bench.scaffolds import ScaffoldEntry
 from scaffold_bench.scaffolds.vlm.examples import BEST, load_examples, save_examples
 from scaffold_bench.scaffolds.vlm.prompting import Example
 from scaffold_bench.scaffolds.vlm.provider import example_of

@@ -10,10 +10,7 @@ import numpy as np
 from scaffold_bench.envs.requests import EpisodeSource
 from scaffold_bench.plan import Scaffold
 from scaffold_bench.registration import get_task, start_states
-from scaffold_bench.scaffolds import (
-    OracleProvider,
-    ScaffoldEntry,
-)
+from scaffold_bench.scaffolds import OracleProvider, ScaffoldEntry
 
 
 # ------------------------------------------------------------------------------------------------------- statistics

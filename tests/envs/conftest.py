@@ -7,24 +7,13 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from env_helpers import (
-    HAMMER,
-)
+from env_helpers import HAMMER
 
 
 @pytest.fixture(scope="module")
-def make() -> Iterator[Callable[[str], Any]]:
+def make(kept_envs: Callable[..., Any]) -> Callable[[str], Any]:
     """Environments without tracking termination, one per task for the whole file."""
-    made: dict[str, Any] = {}
-
-    def make(env_id: str) -> Any:
-        if env_id not in made:
-            made[env_id] = gym.make(env_id, tracking_threshold=None)
-        return made[env_id]
-
-    yield make
-    for env in made.values():
-        env.close()
+    return lambda env_id: kept_envs(env_id, tracking_threshold=None)
 
 
 @pytest.fixture

@@ -9,14 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from env_helpers import (
-    ALL_TASKS,
-    HAMMER,
-    first_difference,
-    follow,
-    random_actions,
-    still,
-)
+from env_helpers import ALL_TASKS, HAMMER, first_difference, follow, random_actions, still
 
 from scaffold_bench.registration import task_spec
 from scaffold_bench.types import EPISODE_STEPS, Scaffold

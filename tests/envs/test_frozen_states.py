@@ -12,10 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from env_helpers import (
-    ALL_TASKS,
-    rotation,
-)
+from env_helpers import ALL_TASKS, rotation
 
 from scaffold_bench.envs.start_states import FOLDER, StartStateError, frozen_states
 from scaffold_bench.registration import task_names, task_spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,9 @@ ONE_BIT = {"rtol": 0, "atol": 3e-7}
 
 
 @pytest.fixture(scope="module")
-def make() -> Iterator[Callable[[str], Any]]:
+def make(kept_envs: Callable[..., Any]) -> Callable[[str], Any]:
     """Environments on the evaluation states, one per task for the whole file."""
-    made: dict[str, Any] = {}
-
-    def make(env_id: str) -> Any:
-        if env_id not in made:
-            made[env_id] = gym.make(env_id, split="eval", tracking_threshold=None)
-        return made[env_id].unwrapped
-
-    yield make
-    for env in made.values():
-        env.close()
+    return lambda env_id: kept_envs(env_id, split="eval", tracking_threshold=None).unwrapped
 
 
 def play(env: Any, first: int, last: int) -> list[str]:

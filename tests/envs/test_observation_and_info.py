@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from env_helpers import (
-    ALL_TASKS,
-    DRAWER,
-    IDS,
-    random_actions,
-    reference,
-    rotation,
-    still,
-)
+from env_helpers import ALL_TASKS, DRAWER, IDS, random_actions, reference, rotation, still
 
 from scaffold_bench.envs import mdp
 from scaffold_bench.registration import task_spec

@@ -10,14 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from env_helpers import (
-    ALL_TASKS,
-    HAMMER,
-    first_difference,
-    follow,
-    reference,
-    still,
-)
+from env_helpers import ALL_TASKS, HAMMER, first_difference, follow, reference, still
 
 from scaffold_bench import OracleProvider, Waypoints, failed_scaffold, save_scaffolds, scaffold_from_waypoints
 from scaffold_bench.scaffolds import ScaffoldEntry

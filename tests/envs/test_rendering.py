@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from scaffold_bench.cli import main as cli
 from scaffold_bench.evaluation.media import VIDEO_FPS, write_video
 from scaffold_bench.registration import task_ids
 
@@ -22,24 +20,10 @@ SMALL = {"width": 160, "height": 160}
 
 
 @pytest.fixture(scope="module")
-def make() -> Iterator[Callable[..., Any]]:
-    made: dict[Any, Any] = {}
-
-    def make(env_id: str, **kwargs: Any) -> Any:
-        key = (env_id, *sorted(kwargs.items()))
-        if key not in made:
-            made[key] = gym.make(
-                env_id,
-                render_mode="rgb_array",
-                tracking_threshold=None,
-                human_render_camera_configs=SMALL,
-                **kwargs,
-            )
-        return made[key]
-
-    yield make
-    for env in made.values():
-        env.close()
+def make(kept_envs: Callable[..., Any]) -> Callable[..., Any]:
+    """Environments that render small pictures."""
+    pictures = {"render_mode": "rgb_array", "human_render_camera_configs": SMALL}
+    return lambda env_id, **kwargs: kept_envs(env_id, tracking_threshold=None, **pictures, **kwargs)
 
 
 def picture(env: Any, state: int = 0) -> np.ndarray:
@@ -138,15 +122,12 @@ def test_a_video_can_be_read_back(tmp_path: Path) -> None:
     assert imageio.immeta(path)["fps"] == VIDEO_FPS
 
 
-def test_view_writes_a_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_view_writes_a_picture(command_line: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     import imageio.v3 as imageio
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["scaffold-bench", "view", "hammer", "--size", "128"])
-    cli.main()
-    assert "runs/views/hammer.png" in capsys.readouterr().out
+    code, out, _ = command_line("view", "hammer", "--size", "128")
+    assert code == 0
+    assert "runs/views/hammer.png" in out
     image = imageio.imread(tmp_path / "runs" / "views" / "hammer.png")
     assert image.shape == (128, 128, 3)
     assert image.std() > 20

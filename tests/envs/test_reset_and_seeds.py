@@ -7,13 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from env_helpers import (
-    ALL_TASKS,
-    HAMMER,
-    first_difference,
-    follow,
-    random_actions,
-)
+from env_helpers import ALL_TASKS, HAMMER, first_difference, follow, random_actions
 
 from scaffold_bench.envs.start_states import frozen_states
 from scaffold_bench.types import StartState

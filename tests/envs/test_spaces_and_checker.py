@@ -12,17 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from env_helpers import (
-    ALL_TASKS,
-    HAMMER,
-    IDS,
-    PLIERS,
-    first_difference,
-    follow,
-    random_actions,
-    reference,
-    still,
-)
+from env_helpers import ALL_TASKS, HAMMER, IDS, PLIERS, first_difference, follow, random_actions, reference, still
 from gymnasium.utils.env_checker import check_env
 
 from scaffold_bench.registration import get_task, task_names, task_spec

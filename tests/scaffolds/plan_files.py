@@ -2,16 +2,8 @@
 
 import numpy as np
 
-from scaffold_bench.scaffolds import (
-    ScaffoldEntry,
-    save_scaffolds,
-    scaffold_from_waypoints,
-)
-from scaffold_bench.types import (
-    EPISODE_STEPS,
-    Scaffold,
-    Waypoints,
-)
+from scaffold_bench.scaffolds import ScaffoldEntry, save_scaffolds, scaffold_from_waypoints
+from scaffold_bench.types import EPISODE_STEPS, Scaffold, Waypoints
 
 ATTACHMENTS = ("hammer", "world")
 

@@ -13,13 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_files import plan, save
 
-from scaffold_bench.scaffolds import (
-    load_scaffolds,
-    storage,
-)
-from scaffold_bench.types import (
-    InvalidScaffoldError,
-)
+from scaffold_bench.scaffolds import load_scaffolds, storage
+from scaffold_bench.types import InvalidScaffoldError
 
 
 def npy(array, allow_pickle=False):

@@ -4,19 +4,8 @@ import numpy as np
 import pytest
 from plan_files import ATTACHMENTS, coarse, hold_still, plan, save
 
-from scaffold_bench.scaffolds import (
-    OracleProvider,
-    RecordedProvider,
-    ScaffoldEntry,
-    resolve_provider,
-    save_scaffolds,
-)
-from scaffold_bench.types import (
-    InvalidScaffoldError,
-    PrivilegedRequest,
-    ScaffoldRequest,
-    StartState,
-)
+from scaffold_bench.scaffolds import OracleProvider, RecordedProvider, ScaffoldEntry, resolve_provider, save_scaffolds
+from scaffold_bench.types import InvalidScaffoldError, PrivilegedRequest, ScaffoldRequest, StartState
 
 
 def request(state=0, task="hammer", split="eval", cls=ScaffoldRequest, **more):

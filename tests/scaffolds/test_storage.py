@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 from plan_files import hold_still, plan, save
 
-from scaffold_bench.scaffolds import (
-    ScaffoldEntry,
-    load_scaffolds,
-    save_scaffolds,
-    scaffold_from_waypoints,
-)
-from scaffold_bench.types import (
-    InvalidScaffoldError,
-    Scaffold,
-    Waypoints,
-)
+from scaffold_bench.scaffolds import ScaffoldEntry, load_scaffolds, save_scaffolds, scaffold_from_waypoints
+from scaffold_bench.types import InvalidScaffoldError, Scaffold, Waypoints
 
 
 def plain(seed=0):

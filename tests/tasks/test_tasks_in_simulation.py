@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -50,18 +49,9 @@ def play(env: Any, policy: Callable[[int], Any], options: dict[str, Any], steps:
 
 
 @pytest.fixture(scope="module")
-def make() -> Iterator[Callable[[str], Any]]:
+def make(kept_envs: Callable[..., Any]) -> Callable[[str], Any]:
     """Environments on the evaluation states, one per task for the whole file."""
-    made: dict[str, Any] = {}
-
-    def make(env_id: str) -> Any:
-        if env_id not in made:
-            made[env_id] = gym.make(env_id, split="eval", tracking_threshold=None)
-        return made[env_id]
-
-    yield make
-    for env in made.values():
-        env.close()
+    return lambda env_id: kept_envs(env_id, split="eval", tracking_threshold=None)
 
 
 @pytest.fixture(scope="module")
