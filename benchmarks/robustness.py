@@ -24,7 +24,7 @@ import tyro
 from scaffold_bench.plan_sets.make import requests
 from scaffold_bench.policies.base import Episode
 from scaffold_bench.policies.names import environment_of, make_policy, policy_source
-from scaffold_bench.records.folder import manifest, write_atomically
+from scaffold_bench.records import manifest, write_atomically
 from scaffold_bench.registration import get_task, start_states, task_names
 from scaffold_bench.scaffolds import resolve_provider
 from scaffold_bench.types import EPISODE_STEPS, Scaffold, StartState

@@ -40,7 +40,7 @@ class PlannerName:
     def canonical(self) -> str:
         """The name as it is written from its pieces: without spaces, with "=" in every option."""
         pairs = [f"{key}={value}" for key, value in self.options]
-        if self.base == "noise":
+        if self.base == "noise" and self.parts:
             return f"noise({','.join([self.sigma, *pairs])}):{self.parts[0][0]}"
         base = f"recorded:{self.source}" if self.source else self.base
         return f"{base}?{'&'.join(pairs)}" if pairs else base

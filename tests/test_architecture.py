@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "submissions": {"spec", "files", "planner_names", "records", "metrics", "version"},
     "leaderboard": {"metrics", "submissions"},
     "registration": {"spec", "plan", "control", "scaffolds", "envs", "tasks"},
-    "policies": {"spec", "files", "plan", "records", "control", "envs.mdp"},
+    "policies": {"spec", "files", "plan", "control", "envs.mdp"},
     "evaluation": {
         "spec",
         "files",
@@ -53,7 +53,7 @@ MAY_IMPORT = {
         "envs.requests",
         "envs.start_states",
     },
-    "synthetic_planner": {"spec", "plan", "control", "registration", "scaffolds", "envs.camera"},
+    "synthetic_planner": {"spec", "files", "plan", "control", "registration", "scaffolds", "envs.camera"},
 }
 OUTERMOST = {"__init__", "__main__", "cli", "doctor"}
 """May import anything; no layer may import them."""

@@ -111,7 +111,7 @@ def _check_possible(submission: Submission, allow_foreign_code: bool) -> None:
             "--allow-foreign-code"
         )
     if policy.kind == "foreign" and len(policy.checkpoints) > 1:
-        raise SubmissionError("its policy is code from elsewhere that cannot be told its training seed; verify by hand")
+        raise SubmissionError("its policy is code from elsewhere that takes no training seed; verify by hand")
 
 
 def _scaffolds(submission: Submission, plans: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from scaffold_bench.records.folder import write_atomically
+from scaffold_bench.files import write_atomically
 
 KEPT = 2
 """Checkpoints of a run that are kept, the latest."""

@@ -1,7 +1,8 @@
 """Episode records, and the files of an evaluation or a training run: manifest, whole writes, reading."""
 
+from scaffold_bench.files import write_atomically
 from scaffold_bench.records.episode import EpisodeRecord, parse_record, record_line
-from scaffold_bench.records.folder import EvaluationError, manifest, package_versions, write_atomically
+from scaffold_bench.records.folder import EvaluationError, manifest, package_versions
 from scaffold_bench.records.run import read_records
 
 __all__ = [

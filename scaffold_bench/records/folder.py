@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from scaffold_bench.files import write_atomically as write_atomically
+from scaffold_bench.files import write_atomically
 from scaffold_bench.records.episode import EpisodeRecord, record_line
 
 RUN_SETTINGS = (

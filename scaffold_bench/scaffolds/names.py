@@ -45,7 +45,7 @@ def register_provider(name: str, make: Callable[..., ScaffoldProvider]) -> None:
 
 
 def resolve_provider(scaffolds: str | Path | ScaffoldProvider) -> ScaffoldProvider:
-    """The provider for a short name, the path of a plan file, or a provider object.
+    """The planner for a short name, the path of a plan file, or a planner object.
 
     Raises:
         ValueError: neither a known name nor an existing file, or an option that does not exist.
@@ -58,7 +58,7 @@ def resolve_provider(scaffolds: str | Path | ScaffoldProvider) -> ScaffoldProvid
         return _named(scaffolds, MAX_NESTING)
     if isinstance(scaffolds, type):
         raise TypeError(
-            f"scaffolds must be a provider object, got the class {scaffolds.__name__}; make one: {scaffolds.__name__}()"
+            f"scaffolds must be a planner object, got the class {scaffolds.__name__}; make one: {scaffolds.__name__}()"
         )
     if callable(getattr(scaffolds, "plan", None)) and hasattr(scaffolds, "privileged"):
         return scaffolds

@@ -1,4 +1,4 @@
-"""Providers made of other providers: with noise, or with keypoints from one and trajectories from another."""
+"""Planners made of other planners: with noise, or with keypoints from one and trajectories from another."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def plan_files_hash(provider: Any) -> str | None:
 
 
 class _Wrapper:
-    """What providers around other providers share."""
+    """What planners around other planners share."""
 
     def __init__(self, *parts: ScaffoldProvider) -> None:
         self._parts = parts
@@ -56,7 +56,7 @@ class _Wrapper:
 
 
 class NoisyProvider(_Wrapper):
-    """Gaussian noise on another provider's plans.
+    """Gaussian noise on another planner's plans.
 
     Every keypoint gets an offset of its own, which it keeps (an error of detection), and every waypoint after the first
     gets noise of its own (an error of planning); the hand moves with the mean of both, so that it stays with what it
@@ -79,7 +79,7 @@ class NoisyProvider(_Wrapper):
         self.depth: int = 1 + getattr(provider, "depth", 0)  # noise upon noise is drawn anew
 
     def plan(self, request: ScaffoldRequest) -> Scaffold:
-        """The other provider's plan with noise."""
+        """The other planner's plan with noise."""
         plan = self.provider.plan(request)
         if not plan.valid:
             return plan
@@ -103,9 +103,9 @@ class NoisyProvider(_Wrapper):
 
 
 class MixedProvider(_Wrapper):
-    """Keypoints from one provider, trajectories from another (paper, Fig. 7).
+    """Keypoints from one planner, trajectories from another (paper, Fig. 7).
 
-    A trajectory provider that can plan for given keypoints (``plan_with_keypoints``) is asked to; the motions of any
+    A trajectory planner that can plan for given keypoints (``plan_with_keypoints``) is asked to; the motions of any
     other are moved to where the keypoints are, the hand with the first of them.
 
     Args:

@@ -49,7 +49,7 @@ def _only_has(name: PlannerName, options: Mapping[str, str]) -> bool:
 def noise_of(name: str) -> float | None:
     """Standard deviation of the noise on the oracle's plans, metres; None for plans that are something else."""
     found = parse(name)
-    if found.base == "noise" and found.parts[0] == ("oracle",):
+    if found.base == "noise" and found.parts == (("oracle",),):
         return float(found.sigma) if _only_has(found, {"seed": r"\d+"}) else None
     return 0.0 if name == "oracle" else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from scaffold_bench.files import write_atomically
 from scaffold_bench.plan import CameraView
 from scaffold_bench.registration import get_task, make_env
 from scaffold_bench.spec import FloatArray, StartState
@@ -135,14 +135,12 @@ def kept_index(folder: Path, task: str, starts: Sequence[StartState]) -> StateIn
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         pass  # there is none yet, or it is damaged: make it
     index = build_index(task, starts)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{threading.get_ident()}.part")
-    with partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            thumbnails=index.thumbnails,
-            intrinsics=index.camera.intrinsics,
-            camera_to_world=index.camera.camera_to_world,
-        )
-    partial.replace(path)
+    packed = io.BytesIO()
+    np.savez_compressed(
+        packed,
+        thumbnails=index.thumbnails,
+        intrinsics=index.camera.intrinsics,
+        camera_to_world=index.camera.camera_to_world,
+    )
+    write_atomically(path, packed.getvalue())
     return index

@@ -5,7 +5,7 @@ import pytest
 from scaffold_bench.policies.scripted import POLICIES
 from scaffold_bench.scaffolds import kept_sets, resolve_provider
 from scaffold_bench.submissions.model import BUILT_IN
-from scaffold_bench.submissions.planners import can_be_made_again, usual_track, without_folders
+from scaffold_bench.submissions.planners import can_be_made_again, noise_of, usual_track, without_folders
 
 
 def test_the_package_s_policies_are_known():
@@ -51,6 +51,15 @@ def test_planners_of_the_package_make_their_plans_again(name):
         "noise(0.1):" * 20 + "oracle",
         "oracle\n",
         "someones-package",
+        "noise",
+        "mix",
+        "recorded",
+        "recorded:",
+        "oracle?",
+        "oracle?waypoints=5&waypoints=6",
+        "noise( 0.02):oracle",
+        "noise(0,seed=3,flip=x):oracle",
+        "noise(0,seed=1,seed=2):oracle",
     ],
 )
 def test_anything_else_is_not_looked_up(name):
@@ -102,3 +111,21 @@ def test_the_planner_tells_the_track(name, track):
 
 def test_all_kept_sets_have_a_name_that_passes():
     assert all(can_be_made_again(f"recorded:{name}") for name in kept_sets())
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma"),
+    [
+        ("oracle", 0.0),
+        ("noise(0.02):oracle", 0.02),
+        ("noise(1,seed=12345678901):oracle", 1.0),
+        ("noise(0.02,flip=x):oracle", None),
+        ("noise(0.02):recorded:oracle", None),
+        ("noise(loud):oracle", None),
+        ("noise", None),
+        ("oracle?waypoints=20", None),
+        ("", None),
+    ],
+)
+def test_noise_on_the_oracle_is_read_from_the_name(name, sigma):
+    assert noise_of(name) == sigma

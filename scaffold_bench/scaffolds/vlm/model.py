@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from scaffold_bench.files import write_atomically
+
 MAX_ANSWER_CHARACTERS = 200_000
 """Longer answers are cut; no plan needs a tenth of it."""
 ENTERPRISE = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
@@ -271,8 +273,8 @@ class Recording:
         facts = {name: value for name, value in asdict(query).items() if name != "image"}
         if query.image is not None:
             facts["image"] = hashlib.sha256(query.image).hexdigest()
-            _write(self.folder / "images" / f"{facts['image']}.png", query.image)
-        _write(
+            write_atomically(self.folder / "images" / f"{facts['image']}.png", query.image)
+        write_atomically(
             path,
             json.dumps(
                 {"query": facts, "answer": {name: value for name, value in asdict(answer).items() if name != "kept"}},
@@ -280,13 +282,6 @@ class Recording:
             ).encode(),
         )
         return answer
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{threading.get_ident()}.part")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def _load(path: Path) -> Answer:
