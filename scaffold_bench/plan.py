@@ -239,7 +239,7 @@ class ScaffoldRequest:
         keypoint_hints: what each keypoint is, in words. motion_hint: what to know about the motion, in words.
         hand_turn: (3,) wrist angles the task's hand is usually held at. grasp_point: (3,) where a held object sits in
             the hand frame, metres.
-        view: what the task's camera sees; None unless the provider declares ``sees = True``.
+        view: what the task's camera sees; None unless the planner declares ``sees = True``.
     """
 
     task: str
@@ -270,10 +270,10 @@ class PrivilegedRequest(ScaffoldRequest):
     reference: Callable[[int], Waypoints] = field(kw_only=True)
 
 
-class ScaffoldProvider(Protocol):
-    """Anything that makes plans. A provider never holds an environment.
+class Planner(Protocol):
+    """Anything that makes plans. It never holds an environment.
 
-    A provider that needs pictures also has ``sees = True``; its requests carry a :class:`CameraView`.
+    A planner that needs pictures also has ``sees = True``; its requests carry a :class:`CameraView`.
     """
 
     privileged: bool
@@ -282,3 +282,7 @@ class ScaffoldProvider(Protocol):
     def plan(self, request: Any) -> Scaffold:
         """Return the plan for one episode."""
         ...
+
+
+ScaffoldProvider = Planner
+"""Old name."""

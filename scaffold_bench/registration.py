@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from scaffold_bench.plan import ScaffoldProvider
+from scaffold_bench.plan import Planner
 from scaffold_bench.spec import EPISODE_STEPS, TaskSpec
 from scaffold_bench.tasks import BUILTIN_TASKS
 
@@ -111,14 +111,12 @@ def make_bridged_env(task: str, **kwargs: Any) -> gym.Env[Any, Any]:
     return ManiSkillBridge(make_env(task, **kwargs))
 
 
-def make_env(
-    task: str, scaffolds: str | Path | ScaffoldProvider = "oracle", split: str = "train", **kwargs: Any
-) -> ScaffoldEnv:
+def make_env(task: str, scaffolds: str | Path | Planner = "oracle", split: str = "train", **kwargs: Any) -> ScaffoldEnv:
     """Make one environment without any wrapper.
 
     Args:
         task: id or short name.
-        scaffolds: "oracle", the path of a plan file, or a provider object.
+        scaffolds: "oracle", the path of a plan file, or a planner object.
         split: "train" or "eval" (frozen start states) or "fresh" (drawn on reset).
         kwargs: see :class:`scaffold_bench.envs.env.ScaffoldEnv`.
     """
@@ -133,7 +131,7 @@ def make_env(
 def make_vector_env(
     task: str,
     num_envs: int,
-    scaffolds: str | Path | ScaffoldProvider = "oracle",
+    scaffolds: str | Path | Planner = "oracle",
     split: str = "train",
     max_episode_steps: int | None = None,
     sim_backend: str = "physx_cpu",

@@ -13,6 +13,7 @@ from scaffold_bench.plan import (
     WORKSPACE,
     CameraView,
     InvalidScaffoldError,
+    Planner,
     PrivilegedRequest,
     Scaffold,
     ScaffoldProvider,
@@ -22,6 +23,7 @@ from scaffold_bench.plan import (
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.records.folder import RUN_SETTINGS
 from scaffold_bench.spec import (
+    CONTACT_FORCE,
     CONTROL_DT,
     EPISODE_STEPS,
     FINGERTIPS,
@@ -38,6 +40,7 @@ from scaffold_bench.spec import (
 )
 
 __all__ = [
+    "CONTACT_FORCE",
     "CONTROL_DT",
     "EPISODE_STEPS",
     "FINGERTIPS",
@@ -62,6 +65,7 @@ __all__ = [
     "InvalidScaffoldError",
     "Measures",
     "Memory",
+    "Planner",
     "PrivilegedRequest",
     "Scaffold",
     "ScaffoldProvider",

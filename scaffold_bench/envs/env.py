@@ -23,7 +23,7 @@ from scaffold_bench.envs.requests import EpisodeSource, FollowsPlans, resolve_of
 from scaffold_bench.envs.simulation import CONTROL_HZ, CpuSimulation, CpuWorld, build_task, simulation_config
 from scaffold_bench.envs.start_states import StartStates
 from scaffold_bench.objects.scenes import light_scene
-from scaffold_bench.plan import CameraView, Scaffold, ScaffoldProvider
+from scaffold_bench.plan import CameraView, Planner, Scaffold
 from scaffold_bench.robots.agent import agent_of
 from scaffold_bench.spec import StartState
 from scaffold_bench.tasks.base import Task
@@ -88,7 +88,7 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
     def __init__(
         self,
         task: Task,
-        provider: ScaffoldProvider,
+        provider: Planner,
         states: StartStates | None = None,
         split: str = "train",
         tracking_threshold: float | str | None = "task",
@@ -197,12 +197,12 @@ class ScaffoldEnv(FollowsPlans, BaseEnv):  # type: ignore[misc]  # mani_skill is
         return self._start_state
 
     @property
-    def provider(self) -> ScaffoldProvider:
+    def provider(self) -> Planner:
         """The planner."""
         return self._source.provider
 
     @provider.setter
-    def provider(self, provider: ScaffoldProvider) -> None:
+    def provider(self, provider: Planner) -> None:
         self._source.provider = provider
 
     def reset(

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaffold_bench.envs.episodes import Episodes, check_plan
 from scaffold_bench.envs.start_states import StartStates, check_start_options, choose_start
-from scaffold_bench.plan import CameraView, PrivilegedRequest, Scaffold, ScaffoldProvider, ScaffoldRequest
+from scaffold_bench.plan import CameraView, Planner, PrivilegedRequest, Scaffold, ScaffoldRequest
 from scaffold_bench.spec import StartState, TaskSpec
 from scaffold_bench.tasks.base import Task
 
@@ -18,15 +18,15 @@ VECTOR_RESET_OPTIONS = ("state", "trial", "start", "scaffold", "reset_mask")
 
 
 class EpisodeSource:
-    """Draws start states and asks a provider for their plans.
+    """Draws start states and asks a planner for their plans.
 
     Args:
-        task: the task object. provider: makes the plans.
+        task: the task object. provider: the planner.
         states: the frozen start states of the split, or None to draw fresh ones.
         split: "train", "eval" or "fresh"; the planner knows it.
     """
 
-    def __init__(self, task: Task, provider: ScaffoldProvider, states: StartStates | None, split: str) -> None:
+    def __init__(self, task: Task, provider: Planner, states: StartStates | None, split: str) -> None:
         self.task, self.provider, self.states, self.split = task, provider, states, split
 
     @property
@@ -72,12 +72,12 @@ class EpisodeSource:
     def plan(
         self, start: StartState, state: int | None, options: Mapping[str, Any], view: CameraView | None = None
     ) -> Scaffold:
-        """The injected plan, or the provider's for that start state."""
+        """The injected plan, or the planner's for that start state."""
         injected: Scaffold | None = options.get("scaffold")
         return self.provider.plan(self.request(start, state, view)) if injected is None else injected
 
     def request(self, start: StartState, state: int | None, view: CameraView | None = None) -> ScaffoldRequest:
-        """What the provider is asked for a start state."""
+        """What the planner is asked for a start state."""
         spec: TaskSpec = self.task.spec
         common: dict[str, Any] = dict(
             task=spec.name,

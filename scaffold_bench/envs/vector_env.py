@@ -33,7 +33,7 @@ from scaffold_bench.envs.requests import (
 )
 from scaffold_bench.envs.simulation import CpuSimulation, CpuWorld, Simulation
 from scaffold_bench.envs.start_states import StartStates
-from scaffold_bench.plan import ScaffoldProvider
+from scaffold_bench.plan import Planner
 from scaffold_bench.tasks.base import Task
 
 
@@ -57,7 +57,7 @@ class ScaffoldVectorEnv(FollowsPlans, VectorEnv[Any, Any, Any]):
     def __init__(
         self,
         task: Task,
-        provider: ScaffoldProvider,
+        provider: Planner,
         num_envs: int,
         states: StartStates | None = None,
         split: str = "train",

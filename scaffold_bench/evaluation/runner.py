@@ -26,7 +26,7 @@ from scaffold_bench.evaluation.rollout import run_episodes
 from scaffold_bench.files import write_atomically
 from scaffold_bench.metrics import TaskSummary, summarize
 from scaffold_bench.metrics.columns import COLUMNS, SUCCESS_ONCE
-from scaffold_bench.plan import ScaffoldProvider
+from scaffold_bench.plan import Planner
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.policies.names import environment_of, make_policy, policy_name, policy_source
 from scaffold_bench.records import folder as files
@@ -86,7 +86,7 @@ def evaluate(
     states: int | None = None,
     trials: int | None = None,
     split: str = "eval",
-    scaffolds: str | Path | ScaffoldProvider = "oracle",
+    scaffolds: str | Path | Planner = "oracle",
     out: str | Path | None = None,
     workers: int = 1,
     num_envs: int | None = None,

@@ -10,7 +10,7 @@ from typing import Any
 
 from scaffold_bench.envs.episodes import check_plan
 from scaffold_bench.envs.requests import EpisodeSource
-from scaffold_bench.plan import Scaffold, ScaffoldProvider, ScaffoldRequest
+from scaffold_bench.plan import Planner, Scaffold, ScaffoldRequest
 from scaffold_bench.registration import get_task, start_states
 from scaffold_bench.scaffolds import ScaffoldEntry, failed_scaffold, load_scaffolds, resolve_provider, save_scaffolds
 
@@ -71,7 +71,7 @@ def requests(
 
 
 def make_plans(
-    provider: str | Path | ScaffoldProvider,
+    provider: str | Path | Planner,
     tasks: Sequence[str],
     split: str,
     count: int,
@@ -153,7 +153,7 @@ def _kept_plans(path: Path, planner: str) -> list[ScaffoldEntry]:
 
 
 def _planned(
-    planner: ScaffoldProvider, missing: Mapping[str, Sequence[int]], split: str, workers: int
+    planner: Planner, missing: Mapping[str, Sequence[int]], split: str, workers: int
 ) -> Iterator[tuple[str, int, Scaffold]]:
     """Plans in the order in which they are ready; a planner that sees makes several at once."""
     sees = bool(getattr(planner, "sees", False))

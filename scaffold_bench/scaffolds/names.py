@@ -20,7 +20,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from scaffold_bench.plan import PLAN_WAYPOINTS, ScaffoldProvider
+from scaffold_bench.plan import PLAN_WAYPOINTS, Planner
 from scaffold_bench.planner_names import BUILTIN, MAX_NESTING, PlannerName, parse
 from scaffold_bench.scaffolds.oracle import OracleProvider
 from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets, plan_file
@@ -28,10 +28,10 @@ from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider
 
 ENTRY_POINTS = "scaffold_bench.providers"
 Options = Mapping[str, str]
-_made_by: dict[str, Callable[..., ScaffoldProvider]] = {}
+_made_by: dict[str, Callable[..., Planner]] = {}
 
 
-def register_provider(name: str, make: Callable[..., ScaffoldProvider]) -> None:
+def register_provider(name: str, make: Callable[..., Planner]) -> None:
     """Give a planner a short name; ``name?key=value`` calls ``make(key="value")``.
 
     Raises:
@@ -44,7 +44,7 @@ def register_provider(name: str, make: Callable[..., ScaffoldProvider]) -> None:
     _made_by[name] = make
 
 
-def resolve_provider(scaffolds: str | Path | ScaffoldProvider) -> ScaffoldProvider:
+def resolve_provider(scaffolds: str | Path | Planner) -> Planner:
     """The planner for a short name, the path of a plan file, or a planner object.
 
     Raises:
@@ -68,7 +68,7 @@ def resolve_provider(scaffolds: str | Path | ScaffoldProvider) -> ScaffoldProvid
     )
 
 
-def _named(name: str, nesting: int) -> ScaffoldProvider:
+def _named(name: str, nesting: int) -> Planner:
     if nesting == 0:
         raise ValueError(f"planners are nested more than {MAX_NESTING} deep")
     if name.partition("?")[0] not in BUILTIN and _is_file(name):
@@ -99,14 +99,14 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _noise(found: PlannerName, options: dict[str, str], nesting: int) -> ScaffoldProvider:
+def _noise(found: PlannerName, options: dict[str, str], nesting: int) -> Planner:
     shown = found.text.removesuffix(f":{found.parts[0][0]}")
     _refuse_unknown(shown, options, ("flip", "seed"))
     sigma, seed = _number(float, shown, {"sigma": found.sigma}, "sigma", 0.0), _number(int, shown, options, "seed", 0)
     return NoisyProvider(_named(found.parts[0][0], nesting - 1), sigma, options.get("flip", ""), seed)
 
 
-def _mix(found: PlannerName, nesting: int) -> ScaffoldProvider:
+def _mix(found: PlannerName, nesting: int) -> Planner:
     """Of the ways to divide a mix, the first that leads to two planners."""
     problem = ValueError(f"{found.text!r} must name two planners: mix:KEYPOINTS+TRAJECTORY")
     for keypoints, trajectory in found.parts:
@@ -117,7 +117,7 @@ def _mix(found: PlannerName, nesting: int) -> ScaffoldProvider:
     raise problem
 
 
-def _registered(name: str, base: str, options: dict[str, str]) -> ScaffoldProvider:
+def _registered(name: str, base: str, options: dict[str, str]) -> Planner:
     """A planner from outside."""
     make = _made_by.get(base)
     if make is None:
@@ -156,7 +156,7 @@ VLM_OPTIONS = {
 }
 
 
-def _vlm(name: str, options: dict[str, str]) -> ScaffoldProvider:
+def _vlm(name: str, options: dict[str, str]) -> Planner:
     from scaffold_bench.scaffolds.vlm.examples import load_examples
     from scaffold_bench.scaffolds.vlm.model import Budget, GeminiModel, Recording, VlmModel
     from scaffold_bench.scaffolds.vlm.provider import VlmProvider

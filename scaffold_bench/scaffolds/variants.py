@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scaffold_bench.plan import InvalidScaffoldError, Scaffold, ScaffoldProvider, ScaffoldRequest, Waypoints
+from scaffold_bench.plan import InvalidScaffoldError, Planner, Scaffold, ScaffoldRequest, Waypoints
 from scaffold_bench.scaffolds.from_waypoints import failed_scaffold, scaffold_from_waypoints
 
 SETTLED = 1.0 / 19.0
@@ -45,7 +45,7 @@ def plan_files_hash(provider: Any) -> str | None:
 class _Wrapper:
     """What planners around other planners share."""
 
-    def __init__(self, *parts: ScaffoldProvider) -> None:
+    def __init__(self, *parts: Planner) -> None:
         self._parts = parts
         self.privileged = any(part.privileged for part in parts)
         self.sees = any(getattr(part, "sees", False) for part in parts)
@@ -69,7 +69,7 @@ class NoisyProvider(_Wrapper):
         seed: another seed, other noise.
     """
 
-    def __init__(self, provider: ScaffoldProvider, sigma: float = 0.0, flip: str = "", seed: int = 0) -> None:
+    def __init__(self, provider: Planner, sigma: float = 0.0, flip: str = "", seed: int = 0) -> None:
         if not 0.0 <= sigma <= 1.0:
             raise ValueError(f"noise must be between 0 and 1 m, got {sigma}")
         if flip not in ("", "x", "y"):
@@ -112,7 +112,7 @@ class MixedProvider(_Wrapper):
         keypoints: says where the keypoints are at the start. trajectory: says how they move.
     """
 
-    def __init__(self, keypoints: ScaffoldProvider, trajectory: ScaffoldProvider) -> None:
+    def __init__(self, keypoints: Planner, trajectory: Planner) -> None:
         super().__init__(keypoints, trajectory)
         self.keypoints, self.trajectory = keypoints, trajectory
 
