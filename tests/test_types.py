@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaffold_bench.tasks.base import Task
-from scaffold_bench.types import Camera, InvalidScaffoldError, Scaffold, TaskSpec
+from scaffold_bench.types import EPISODE_STEPS, Camera, InvalidScaffoldError, Scaffold, TaskSpec
 
-FRAMES = 301
+FRAMES = EPISODE_STEPS + 1
 ATTACHMENTS = ("hammer", "world")
 
 

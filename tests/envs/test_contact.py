@@ -13,8 +13,8 @@ import sapien
 from scaffold_bench.envs.simulation import CONTROL_HZ, CpuSimulation, CpuWorld
 from scaffold_bench.objects import dimensions
 from scaffold_bench.registration import get_task
+from scaffold_bench.tasks.counter import COUNTER_HEIGHT
 
-COUNTER = 0.845  # metres
 BARE_SPOT = (0.25, -0.5)  # of the counter
 FIST = [0.0, 0.0, 0.0, 1.2] + [1.4] * 12  # finger joints, depth by depth; the thumb turned in
 PALM_DOWN = [0.0, np.pi / 2, 0.0]  # fingers along +x
@@ -55,11 +55,11 @@ def lowest_link(world: CpuWorld) -> float:
 def test_a_fast_fist_stops_at_the_counter(speed: float) -> None:
     for height in np.linspace(0.25, 0.35, 5):  # steps meet the counter at other depths
         world = world_of("apple")
-        wrist = [*BARE_SPOT, COUNTER + height, *PALM_DOWN]
-        path = move_hand(world, wrist, [*BARE_SPOT, COUNTER - 0.05, *PALM_DOWN], FIST, speed)
+        wrist = [*BARE_SPOT, COUNTER_HEIGHT + height, *PALM_DOWN]
+        path = move_hand(world, wrist, [*BARE_SPOT, COUNTER_HEIGHT - 0.05, *PALM_DOWN], FIST, speed)
         fastest = -min(np.diff([joints[2] for joints in path])) * CONTROL_HZ
         assert fastest > 0.9 * speed
-        assert lowest_link(world) > COUNTER, height
+        assert lowest_link(world) > COUNTER_HEIGHT, height
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0, 3.0], ids="{} m/s".format)
@@ -81,10 +81,10 @@ def test_what_falls_half_a_metre_stays_on_the_counter(name: str) -> None:
     (thing,) = (thing for own_name, thing in world.built.objects.items() if own_name == name)
     for drop, turned in product(np.linspace(0.17, 0.6, 10), LYING):
         world.renew_physics()
-        put(thing, sapien.Pose([*BARE_SPOT, COUNTER + drop], turned))
+        put(thing, sapien.Pose([*BARE_SPOT, COUNTER_HEIGHT + drop], turned))
         for _ in range(75):
             world.step()
-        assert float(thing.pose.p[0, 2]) > COUNTER, (drop, turned)
+        assert float(thing.pose.p[0, 2]) > COUNTER_HEIGHT, (drop, turned)
 
 
 def put(thing: Any, pose: sapien.Pose) -> None:

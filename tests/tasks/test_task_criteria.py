@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from scaffold_bench.registration import get_task, task_ids
+from scaffold_bench.tasks.counter import COUNTER_HEIGHT
 from scaffold_bench.types import FINGERTIPS, Measures, Memory, SceneState
 
-COUNTER = 0.845  # metres, top of the counter
 NO_TIPS = (0.0, 0.0, 0.0, 0.0)
 ALL_TASKS = pytest.mark.parametrize("env_id", task_ids())
 
@@ -77,9 +77,9 @@ def dense(knots: Sequence[Sequence[float]], step: float) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------ apple
-BOARD = np.array([0.08, -0.83, COUNTER + 0.009])  # 22 x 30 x 1.8 cm
+BOARD = np.array([0.08, -0.83, COUNTER_HEIGHT + 0.009])  # 22 x 30 x 1.8 cm
 APPLE_RADIUS = 0.04
-LYING = COUNTER + APPLE_RADIUS - BOARD[2]  # height of an apple on the counter over the board's centre
+LYING = COUNTER_HEIGHT + APPLE_RADIUS - BOARD[2]  # height of an apple on the counter over the board's centre
 
 
 def apple_and_board(apple_from_board: Sequence[float]) -> SceneState:
@@ -120,19 +120,19 @@ def test_apple_goal_moves_with_the_board() -> None:
 @pytest.mark.parametrize(
     ("place", "expected"),
     [
-        pytest.param((0.20, 0.72, COUNTER + 0.11), True, id="standing across the sink"),
-        pytest.param((0.20, 0.60, COUNTER + 0.033), True, id="lying across the sink"),
-        pytest.param((0.20, 0.72, COUNTER + 0.26), True, id="carried over the far counter"),
-        pytest.param((0.14, -0.12, COUNTER + 0.11), False, id="where it started"),
-        pytest.param((0.20, 0.30, COUNTER + 0.26), False, id="carried over the sink"),
-        pytest.param((0.20, 0.50, COUNTER + 0.11), False, id="just before the far edge"),
+        pytest.param((0.20, 0.72, COUNTER_HEIGHT + 0.11), True, id="standing across the sink"),
+        pytest.param((0.20, 0.60, COUNTER_HEIGHT + 0.033), True, id="lying across the sink"),
+        pytest.param((0.20, 0.72, COUNTER_HEIGHT + 0.26), True, id="carried over the far counter"),
+        pytest.param((0.14, -0.12, COUNTER_HEIGHT + 0.11), False, id="where it started"),
+        pytest.param((0.20, 0.30, COUNTER_HEIGHT + 0.26), False, id="carried over the sink"),
+        pytest.param((0.20, 0.50, COUNTER_HEIGHT + 0.11), False, id="just before the far edge"),
         pytest.param((0.20, 0.38, 0.715), False, id="lying in the sink"),
-        pytest.param((0.20, 0.60, COUNTER - 0.01), False, id="past the edge but below the counter"),
+        pytest.param((0.20, 0.60, COUNTER_HEIGHT - 0.01), False, id="past the edge but below the counter"),
         pytest.param((-0.30, 0.72, 0.11), False, id="on the floor in front of the far counter"),
         pytest.param((0.20, 0.72, 0.11), False, id="on the floor under the far counter"),
-        pytest.param((-0.20, 0.72, COUNTER + 0.11), False, id="in the air in front of the counter"),
-        pytest.param((0.55, 0.72, COUNTER + 0.11), False, id="in the air behind the counter"),
-        pytest.param((0.20, 1.65, COUNTER + 0.11), False, id="in the air past the counter's end"),
+        pytest.param((-0.20, 0.72, COUNTER_HEIGHT + 0.11), False, id="in the air in front of the counter"),
+        pytest.param((0.55, 0.72, COUNTER_HEIGHT + 0.11), False, id="in the air behind the counter"),
+        pytest.param((0.20, 1.65, COUNTER_HEIGHT + 0.11), False, id="in the air past the counter's end"),
     ],
 )
 def test_bottle_must_be_past_the_sink_and_over_the_counter(place: Sequence[float], expected: bool) -> None:
@@ -155,7 +155,7 @@ def test_fridge_is_open_at_60_degrees(degrees: float, expected: bool) -> None:
 
 # ------------------------------------------------------------------------------------------------ hammer
 HEAD_FROM_HANDLE = 0.14  # metres
-HAMMER_REST = COUNTER + 0.015
+HAMMER_REST = COUNTER_HEIGHT + 0.015
 
 
 def hammer(height: float, head_above_handle: float = 0.0) -> SceneState:
@@ -212,7 +212,7 @@ def test_hammer_swings_are_those_of_the_head() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ sponge
-SPONGE_REST = np.array([0.18, -0.60, COUNTER + 0.015])
+SPONGE_REST = np.array([0.18, -0.60, COUNTER_HEIGHT + 0.015])
 FLIGHT = [(0, 0, 0), (0, 0, 0.03), (0, -0.5, 0.03), (0, -0.5, 0)]
 
 
@@ -236,7 +236,7 @@ def sponge_path(knots: Sequence[Sequence[float]], step: float = 0.005) -> list[S
         pytest.param([(0.35, 0, 0), (0.35, -0.5, 0)], 0.0, id="beyond the counter's back edge"),
         pytest.param([(0, -1.0, 0), (0, -1.5, 0)], 0.0, id="beyond the counter's end"),
         pytest.param([(-0.18, 0, 0), (-0.60, 0, 0)], 0.135, id="pushed over the counter's front edge"),
-        pytest.param([(0, 0, -COUNTER), (0, -0.5, -COUNTER)], 0.0, id="on the floor"),
+        pytest.param([(0, 0, -COUNTER_HEIGHT), (0, -0.5, -COUNTER_HEIGHT)], 0.0, id="on the floor"),
     ],
 )
 def test_sponge_travel_counts_while_it_lies_on_the_counter(knots: list[Sequence[float]], travel: float) -> None:
@@ -246,7 +246,7 @@ def test_sponge_travel_counts_while_it_lies_on_the_counter(knots: list[Sequence[
 
 
 def test_sponge_held_over_the_sink_has_not_wiped_the_counter() -> None:
-    across = [(0.12, y, COUNTER + 0.015) for y in np.arange(0.13, 0.51, 0.005)]
+    across = [(0.12, y, COUNTER_HEIGHT + 0.015) for y in np.arange(0.13, 0.51, 0.005)]
     assert not solved("sponge", *(scene({"sponge": place}) for place in across))
 
 
@@ -267,7 +267,7 @@ FIRM = 1.0  # newtons
 
 def tool(name: str, degrees: float, on_a: Sequence[float] = NO_TIPS, on_b: Sequence[float] = NO_TIPS) -> SceneState:
     halves = (f"{name}_a", f"{name}_b")
-    place = (0.16, -0.62, COUNTER + 0.006)
+    place = (0.16, -0.62, COUNTER_HEIGHT + 0.006)
     return scene(
         dict.fromkeys(halves, place), {"pin": math.radians(degrees)}, dict(zip(halves, (on_a, on_b), strict=True))
     )
@@ -307,7 +307,7 @@ def test_tool_measures_count_the_tips_on_each_half() -> None:
 SQUEEZE = ((0.0, 0.0, 0.0, FIRM), (FIRM, 0.0, 0.0, 0.0))
 SOLVED = {
     "apple": [apple_and_board((0.0, 0.0, 0.07))],
-    "bottle": [scene({"bottle": (0.20, 0.72, COUNTER + 0.11)})],
+    "bottle": [scene({"bottle": (0.20, 0.72, COUNTER_HEIGHT + 0.11)})],
     "drawer": [scene({"drawer": (0.3, 0.0, 0.74)}, {"slide": 0.3})],
     "fridge": [scene({"door": (0.0, -0.35, 0.0)}, {"hinge": 1.5})],
     "hammer": [hammer(height) for height in (0.0, *(0.2, 0.05) * 3)],
@@ -346,7 +346,7 @@ def test_lost_objects_never_solve_a_task(name: str) -> None:
 def random_walk(name: str, seed: int, steps: int = 60) -> list[SceneState]:
     """Objects that wander around their start, joints around their threshold, tips that push at random."""
     task, rng = get_task(name), np.random.default_rng(seed)
-    start = np.array([0.18, -0.6, COUNTER + 0.015, 1.0, 0.0, 0.0, 0.0])
+    start = np.array([0.18, -0.6, COUNTER_HEIGHT + 0.015, 1.0, 0.0, 0.0, 0.0])
     poses = {body: start + np.cumsum(rng.normal(0, 0.01, (steps, 7)), 0) for body in task.spec.bodies}
     joints = {joint: rng.uniform(0, 1.2, steps) for joint in task.spec.joints}
     tips = {body: rng.uniform(0, 0.1, (steps, len(FINGERTIPS))) for body in task.spec.bodies}

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from scaffold_bench.registration import start_states, task_ids
+from scaffold_bench.spec import CONTACT_FORCE
 from scaffold_bench.types import EPISODE_STEPS, Scaffold, StartState
 
 APPLE, BOTTLE, HAMMER = "Scaffold-MoveApple-v0", "Scaffold-MoveBottle-v0", "Scaffold-Hammer-v0"
 SPONGE, SCISSORS, PLIERS = "Scaffold-WipeSponge-v0", "Scaffold-CloseScissors-v0", "Scaffold-ClosePliers-v0"
 ALL_TASKS = pytest.mark.parametrize("env_id", task_ids())
-TOUCH = 0.05  # newtons
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ def test_random_actions_do_not(make: Callable[[str], Any], env_id: str) -> None:
 # ------------------------------------------------------------------------------------------------ how it is solved
 @pytest.mark.parametrize("env_id", [APPLE, BOTTLE, HAMMER, SPONGE])
 def test_object_is_carried_in_a_grasp(reference: Callable[..., Episode], env_id: str) -> None:
-    tips = (reference(env_id).tip_forces[150:250] > TOUCH).sum(axis=1)
+    tips = (reference(env_id).tip_forces[150:250] > CONTACT_FORCE).sum(axis=1)
     assert np.median(tips) >= 2
 
 
