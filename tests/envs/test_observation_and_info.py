@@ -169,3 +169,21 @@ def test_success_once_outlives_success_but_not_the_episode(fresh: Callable[..., 
     assert flags() == (False, True)
     assert env.reset(seed=0)[1]["success_once"] is False
     assert flags() == (False, False)
+
+
+def test_asking_for_the_info_changes_nothing_and_not_asking_forgets_nothing(make: Callable[[str], Any]) -> None:
+    env = make("Scaffold-OpenDrawer-v0")
+    inner = env.unwrapped
+    env.reset(seed=0, options={"state": 0})
+    simulation, episodes = inner._simulation, inner._episodes
+    solved = False
+    for step in range(EPISODE_STEPS):  # nobody asks for the info
+        action = torch.from_numpy(reference(env, step))[None]
+        episodes.step(simulation.step(episodes.command(action)))
+        solved |= bool(episodes.task.success(episodes.task.measures(episodes._state, episodes._memory)))
+    assert solved
+    first, second = inner.get_info(), inner.get_info()
+    assert bool(first["success_once"])
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(inner.get_obs(), inner.get_obs())

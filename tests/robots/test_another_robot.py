@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -192,6 +193,22 @@ def test_a_plan_for_another_horizon_is_refused() -> None:
     with pytest.raises(scaffold_bench.InvalidScaffoldError, match=f"has 301 frames, nudge needs {HORIZON + 1}"):
         env.reset(options={"scaffold": longer})
     env.close()
+
+
+def test_plan_files_keep_the_horizon(tmp_path: Path) -> None:
+    env = gym.make("Toy-Nudge-v0", split="eval")
+    base: Any = env.unwrapped
+    env.reset(seed=0, options={"state": 1})
+    plan = base.scaffold
+    scaffold_bench.save_scaffolds(tmp_path / "plans.npz", [scaffold_bench.ScaffoldEntry(plan, "eval", 1)])
+    (kept,) = scaffold_bench.load_scaffolds(tmp_path / "plans.npz")
+    assert kept.horizon == HORIZON
+    assert kept.sha256 == plan.sha256
+    again: Any = gym.make("Toy-Nudge-v0", split="eval", scaffolds=tmp_path / "plans.npz").unwrapped
+    again.reset(seed=0, options={"state": 1})
+    assert again.scaffold.sha256 == plan.sha256
+    env.close()
+    again.close()
 
 
 def test_a_task_with_commands_for_other_fingers_is_refused() -> None:
