@@ -12,7 +12,7 @@ from scaffold_bench.spec import FloatArray, TaskSpec
 
 @dataclass(frozen=True)
 class Episode:
-    """What a policy is told when an episode begins.
+    """What a policy is given when an episode begins.
 
     Attributes:
         spec: the task's fixed facts.
