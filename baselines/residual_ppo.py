@@ -204,10 +204,8 @@ def adapted(learning_rate: float, kl: float, desired: float, bounds: tuple[float
 
 @torch.no_grad()
 def evaluate(envs: Any, seeds: list[int], agent: Agent, base: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Play the averaged actor's mean action, added to ``base`` of observations (n, D); averages over all processes.
-
-    ``envs`` have no autoreset; "fresh" start states are drawn from the seeds, frozen ones are numbered by them."""
-    begin = time.perf_counter()
+    """Score the averaged actor's mean action, added to ``base`` of observations (n, D), on all processes' seeds."""
+    begin = time.perf_counter()  # "fresh" start states are drawn from seeds, frozen ones are numbered by them
     observation, _ = envs.reset(seed=seeds, options=None if envs.split == "fresh" else {"state": seeds})
     done, sums = torch.zeros(1, dtype=torch.bool), torch.zeros(3, len(seeds), device=observation.device)
     while not done.all():
@@ -235,7 +233,7 @@ def tracker(track: str, folder: Path, config: dict[str, Any]) -> Callable[[dict[
         raise SystemExit(f"--track {track} needs a package that is not installed ({error}); {install}") from error
     if track == "tensorboard":
         writer = module.SummaryWriter(str(folder))
-        return lambda numbers, step: [writer.add_scalar(*one, step) for one in numbers.items()]
+        return lambda numbers, step: [writer.add_scalar(*one, step) for one in numbers.items()] + [writer.flush()]
     module.init(project="scaffold_bench", name=folder.name, config=config)  # trackio has wandb's functions
     atexit.register(module.finish)
     return lambda numbers, step: module.log(numbers, step=step)
@@ -254,7 +252,9 @@ def train(args: Args) -> Path:
     if not 0 <= args.averaging < 1 or args.annealing <= 0:
         raise ValueError(f"averaging ({args.averaging}) must be in [0, 1) and annealing ({args.annealing}) above 0")
     if args.num_envs % processes or args.evaluation_states < processes:
-        raise ValueError(f"{processes} processes need num_envs to be a multiple of that, and evaluation_states no less")
+        raise ValueError(
+            f"{processes} processes need a multiple of {processes} num_envs and no fewer evaluation_states"
+        )
     spec = scaffold_bench.task_spec(args.env_id)
     folder = args.runs / (args.name or f"{spec.name}-{args.preset}-{args.seed}")
     saved = latest_checkpoint(store := folder / "checkpoints")

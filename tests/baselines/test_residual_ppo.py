@@ -472,18 +472,18 @@ def test_what_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             ppo.train(tiny(tmp_path, **changes))
     for processes in ("3", "4"):  # 8 environments, 2 evaluation states
         monkeypatch.setenv("WORLD_SIZE", processes)
-        with pytest.raises(ValueError, match=f"{processes} processes need num_envs to be a multiple of that"):
+        with pytest.raises(ValueError, match=f"{processes} processes need a multiple of {processes} num_envs"):
             ppo.train(tiny(tmp_path))
 
 
-def test_a_little_training_tracks_longer(tmp_path: Path) -> None:
-    """Untrained, the drawer's plan is lost soon after it begins to pull; a minute of training goes on with it."""
-    args = tiny(tmp_path, total_steps=30 * 64 * 32, num_envs=32, num_steps=64, hidden=(64, 64), final_threshold=1.0)
-    args = dataclasses.replace(args, minibatches=8, grasp=0.0, initial_std=0.5, initial_finger_std=0.5)  # open hand
+def test_a_little_training_earns_more(tmp_path: Path) -> None:
+    """With an open hand the drawer's plan is lost soon after it begins to pull; until then it is followed better."""
+    args = tiny(tmp_path, total_steps=24 * 64 * 32, num_envs=32, num_steps=64, hidden=(64, 64), final_threshold=1.0)
+    args = dataclasses.replace(args, minibatches=8, grasp=0.0, initial_std=0.5, initial_finger_std=0.5, bf16=False)
     rows = progress(ppo.train(dataclasses.replace(args, evaluate_every=99, checkpoint_every=99)))[1:]
-    lengths = [row["episode_length"] for row in rows if "episode_length" in row]
-    third = len(lengths) // 3
-    assert np.mean(lengths[-third:]) > np.mean(lengths[:third]) + 10
+    returns = [row["episode_return"] for row in rows if "episode_return" in row]
+    third = len(returns) // 3
+    assert np.mean(returns[-third:]) > np.mean(returns[:third]) + 10
     assert all(math.isfinite(row["value_loss"]) for row in rows)
 
 
