@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scaffold_bench.leaderboard.boards import MEAN, Board, Entry, Key, on_other_plans
 from scaffold_bench.metrics import Profile
 from scaffold_bench.metrics.columns import INTERQUARTILE_MEAN, SUCCESS_AT_END, SUCCESS_ONCE
-from scaffold_bench.submissions.facts import costs, count, evaluation, protocol_line, settings
+from scaffold_bench.submissions.facts import evaluation, protocol_line, settings
 from scaffold_bench.submissions.model import TRACK_NAMES, Score
 from scaffold_bench.submissions.planners import noise_of
 from scaffold_bench.submissions.suite import CURRENT
@@ -47,24 +47,6 @@ class Method:
     def size(self) -> str:
         """Start states and trials of each."""
         return f"{self.entry.submission.protocol.states} × {self.entry.submission.protocol.trials}"
-
-    @property
-    def steps(self) -> str:
-        return count(self.entry.submission.training.steps)
-
-    @property
-    def seeds(self) -> int:
-        """Number of training seeds."""
-        return len(self.entry.submission.protocol.training_seeds)
-
-    @property
-    def mean(self) -> Score:
-        """Success once, mean over tasks."""
-        return self.entry.aggregates.mean_success_once
-
-    @property
-    def costs(self) -> dict[str, str]:
-        return costs(self.entry.submission)
 
     @property
     def provenance(self) -> dict[str, str]:

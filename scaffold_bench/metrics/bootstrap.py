@@ -3,6 +3,7 @@ first."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class Interval:
     mean: float
     low: float
     high: float
+
+
+def rng_of(text: str) -> np.random.Generator:
+    """Resampling that depends on nothing but what is resampled, so that everybody recomputes the same last bit."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
 
 
 def percentile_interval(mean: float, samples: FloatArray) -> Interval:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from scaffold_bench.metrics.bootstrap import (
     interquartile_mean,
     interquartile_means,
     percentile_interval,
+    rng_of,
 )
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.spec import FloatArray
@@ -45,12 +45,6 @@ class TaskSummary:
         """A task's part of what :func:`summarize` returns."""
         intervals = {name: Interval(**summary[name]) for name in ("success_once", "success_at_end")}
         return cls(**{**summary, **intervals})
-
-
-def _rng(task: str, field: str) -> np.random.Generator:
-    """Resampling depends on nothing but what is resampled, so a summary can be recomputed to the last bit."""
-    seed = hashlib.sha256(f"{task}|{field}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(seed[:8], "little"))
 
 
 def _task_summary(ordered: Sequence[EpisodeRecord], once: Interval, at_end: Interval) -> TaskSummary:
@@ -141,7 +135,7 @@ def summarize_runs(runs: Sequence[Sequence[EpisodeRecord]]) -> dict[str, Any]:
     tasks: dict[str, Any] = {}
     samples = np.empty((len(once), 2, BOOTSTRAP_SAMPLES))
     for task, of_task in zip(once, samples, strict=True):
-        of_task[:] = hierarchical_bootstrap(np.stack([once[task], at_end[task]]), _rng(task, "runs"))
+        of_task[:] = hierarchical_bootstrap(np.stack([once[task], at_end[task]]), rng_of(f"{task}|runs"))
         intervals = (
             percentile_interval(float(values[task].mean()), of_task[i]) for i, values in enumerate((once, at_end))
         )
