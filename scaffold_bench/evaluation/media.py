@@ -38,13 +38,8 @@ def record_episode(env: Any, policy: Policy, state: int, trial: int, video: Path
 
     Args:
         env: a ``ScaffoldEnv`` (with ``render_mode="rgb_array"`` if ``video`` is given).
-        policy: what acts.
-        state, trial: which episode.
         video: where the mp4 goes, or None.
         plot: where the PNG of planned against tracked keypoints goes.
-
-    Returns:
-        The episode's record.
     """
     trace = EpisodeTrace(frames=video is not None)
     record = run_episode(env, policy, state, trial, on_step=trace)
@@ -76,10 +71,8 @@ def plot_tracking(path: Path, spec: TaskSpec, plan: Scaffold, tracked: FloatArra
 
     Args:
         path: the PNG to write.
-        spec: the task.
-        plan: the plan.
         tracked: (S, K, 3) tracked positions from frame 0 on, metres.
-        record: the episode's record, for the title.
+        record: for the title.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -40,14 +40,11 @@ def _turned(profile: Sequence[tuple[float, float]]) -> Mesh:
     """What a profile of (x, radius) sweeps around the x axis, x increasing."""
     angles = 2 * np.pi * np.arange(ROUND_SIDES) / ROUND_SIDES
     rings = [np.stack([np.full(ROUND_SIDES, x), r * np.cos(angles), r * np.sin(angles)], axis=1) for x, r in profile]
-    faces = []
-    for ring in range(len(profile) - 1):
-        for side in range(ROUND_SIDES):
-            a, b = ring * ROUND_SIDES + side, ring * ROUND_SIDES + (side + 1) % ROUND_SIDES
-            faces.append([a, b, b + ROUND_SIDES, a + ROUND_SIDES])
-    for ring, order in ((0, -1), (len(profile) - 1, 1)):
-        rim = [ring * ROUND_SIDES + side for side in range(ROUND_SIDES)][::order]
-        faces += [[rim[0], rim[side], rim[side + 1]] for side in range(1, ROUND_SIDES - 1)]
+    here = np.arange(len(profile) * ROUND_SIDES).reshape(len(profile), ROUND_SIDES)
+    beside = np.roll(here, -1, axis=1)
+    faces = np.stack([here[:-1], beside[:-1], beside[1:], here[1:]], axis=-1).reshape(-1, 4).tolist()
+    for rim in (here[0, ::-1].tolist(), here[-1].tolist()):
+        faces += [[rim[0], *edge] for edge in itertools.pairwise(rim[1:])]
     return np.concatenate(rings), faces
 
 
@@ -74,13 +71,10 @@ def _body(name: str, kind: Any, shapes: Sequence[Any]) -> Body | None:
     vertices: list[list[int]] = []
     faces: list[list[int]] = []
     for shape in shapes:
-        mesh = _mesh(shape)
-        if mesh is None:
-            continue
-        points, corners = mesh
-        local = shape.local_pose.to_transformation_matrix()
-        faces += [[corner + len(vertices) for corner in face] for face in corners]
-        vertices += _integers(points @ local[:3, :3].T + local[:3, 3])
+        if (mesh := _mesh(shape)) is not None:
+            local = shape.local_pose.to_transformation_matrix()
+            faces += [[corner + len(vertices) for corner in face] for face in mesh[1]]
+            vertices += _integers(mesh[0] @ local[:3, :3].T + local[:3, 3])
     return Body(name=name, kind=kind, vertices=vertices, faces=faces) if faces else None
 
 
@@ -113,8 +107,7 @@ class TraceRecorder:
                 name = entity.name.removeprefix("scene-0_")
                 static = "Static" in type(component).__name__
                 kind = "hand" if name in hand else "scene" if static else "object"
-                body = _body(name, kind, component.collision_shapes)
-                if body is not None:
+                if (body := _body(name, kind, component.collision_shapes)) is not None:
                     self.bodies.append(body)
                     self._components.append(component)
 

@@ -164,30 +164,18 @@ def evaluate(
             todo = [key for key in wanted if key not in finished]
             jobs = _jobs(todo, policy, scaffolds, split, num_envs, workers)
             fresh = _with_progress(_run(jobs, workers, made), len(done), len(wanted), progress)
-            records = sorted([*done, *_written(fresh, folder, done)], key=lambda record: order[record.key])
+            if folder is not None:
+                fresh = files.written(folder / files.RECORDS, done, fresh)
+            records = sorted([*done, *fresh], key=lambda record: order[record.key])
             summary = summarize(records)
             if folder is not None:
-                lines = "".join(record_line(record) for record in records)
-                write_atomically(folder / files.RECORDS, lines)
+                write_atomically(folder / files.RECORDS, "".join(map(record_line, records)))
                 write_atomically(folder / files.SUMMARY, to_json(summary, indent=2) + "\n")
     except OSError as error:
         raise EvaluationError(
             f"cannot write to {folder} ({error.strerror}); free space or choose another --out"
         ) from error
     return Results(records, summary, manifest, folder)
-
-
-def _written(
-    records: Iterator[EpisodeRecord], folder: Path | None, done: Sequence[EpisodeRecord]
-) -> Iterator[EpisodeRecord]:
-    """Pass records through, appending each to the folder's file as it comes."""
-    if folder is None:
-        yield from records
-        return
-    with files.RecordWriter(folder / files.RECORDS, done) as writer:
-        for record in records:
-            writer.add(record)
-            yield record
 
 
 def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
@@ -301,16 +289,9 @@ def _with_progress(records: Iterator[EpisodeRecord], done: int, total: int, show
     if not show:
         yield from records
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[score]}"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[score]}"))
+    times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    with Progress(*columns, *times, console=Console(stderr=True)) as bar:
         task = bar.add_task("episodes", total=total, completed=done, score="")
         solved: dict[str, list[bool]] = {}
         for record in records:

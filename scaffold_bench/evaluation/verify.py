@@ -47,11 +47,9 @@ class Compared:
     @property
     def differing(self) -> list[str]:
         """Names of the fields whose bits differ."""
-        known = [name for name in sorted(vars(self.again)) if getattr(self.submitted, name) is not None]
-        first, second = (
-            [canonical({"": getattr(one, name)}) for name in known] for one in (self.submitted, self.again)
-        )
-        return [name for name, one, other in zip(known, first, second, strict=True) if one != other]
+        again, submitted = vars(self.again), vars(self.submitted)
+        known = [name for name in sorted(again) if submitted[name] is not None]
+        return [name for name in known if canonical({"": submitted[name]}) != canonical({"": again[name]})]
 
 
 def verify(
@@ -93,11 +91,7 @@ def verify(
 
 
 def _check_possible(submission: Submission, allow_foreign_code: bool) -> None:
-    """Refuse what cannot be run again, or must not be.
-
-    Raises:
-        SubmissionError: says why.
-    """
+    """Refuse what cannot be run again, or must not be: raises SubmissionError, which says why."""
     policy = submission.policy
     if submission.backend != BACKEND:
         raise SubmissionError(f"its backend is {submission.backend}, this can run {BACKEND} only; verify it there")
@@ -115,11 +109,8 @@ def _check_possible(submission: Submission, allow_foreign_code: bool) -> None:
 
 
 def _scaffolds(submission: Submission, plans: str | None) -> str:
-    """What an evaluation calls the planner. A stranger's name for it is resolved only if it cannot do harm.
-
-    Raises:
-        SubmissionError: the plans cannot be made again, or would be others.
-    """
+    """What an evaluation calls the planner; raises SubmissionError if its plans cannot be made again, or would be
+    others. A stranger's name for it is resolved only if it cannot do harm."""
     declared = submission.plans
     if plans is None and not can_be_made_again(declared.provider):
         raise SubmissionError(
@@ -146,11 +137,7 @@ def _draw(report: Report, sample: int, rng: np.random.Generator) -> list[tuple[i
 
 
 def _unpack(path: Path, submission: Submission, folder: Path) -> None:
-    """Write the policy's files, whose names and contents were checked, to a folder of our own.
-
-    Raises:
-        SubmissionError: a file changed since it was checked.
-    """
+    """Write the policy's files, whose names were checked, to a folder of our own; none may have changed since."""
     with open_bundle(path) as bundle:
         for file in submission.policy.files:
             raw = bundle.read(file.path)
@@ -161,11 +148,7 @@ def _unpack(path: Path, submission: Submission, folder: Path) -> None:
 
 
 def _policy(submission: Submission, seed_index: int, task: str, folder: Path) -> Policy:
-    """The policy of a training seed.
-
-    Raises:
-        SubmissionError: it is another one than was evaluated, or asks for another environment.
-    """
+    """The policy of a training seed; raises SubmissionError if it is another one than was evaluated."""
     policy, made = submission.policy, _made(submission, seed_index, task, folder)
     if not policy.files and policy_source(policy.reference, made) != policy.checkpoints[seed_index]:
         raise SubmissionError(f"{policy.reference} is here another one than was evaluated; get that version")

@@ -152,7 +152,7 @@ class Board:
     def ranking(self, measure: str) -> list[tuple[int, bool, Entry, Score]]:
         """Place, whether it is shared, method and score; best first."""
         scores = {entry.slug: score for entry in self.entries if (score := entry.score(measure)) is not None}
-        found = places({slug: Interval(score.mean, score.low, score.high) for slug, score in scores.items()})
+        found = places(scores)
         by_slug, taken = {entry.slug: entry for entry in self.entries}, list(found.values())
         return [(place, taken.count(place) > 1, by_slug[slug], scores[slug]) for slug, place in found.items()]
 

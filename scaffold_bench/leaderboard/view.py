@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scaffold_bench.leaderboard.boards import MEAN, Board, Entry, Key, on_other_plans
-from scaffold_bench.metrics import Profile
+from scaffold_bench.metrics import Interval, Profile
 from scaffold_bench.metrics.columns import INTERQUARTILE_MEAN, SUCCESS_AT_END, SUCCESS_ONCE
 from scaffold_bench.submissions.facts import evaluation, protocol_line, settings
 from scaffold_bench.submissions.model import TRACK_NAMES, Score
@@ -102,7 +102,7 @@ class MethodPage:
     method: Method
     board: BoardView
     tiles: dict[str, Score | str]
-    comparisons: list[tuple[Method, Score]]
+    comparisons: list[tuple[Method, Interval]]
     same_policy: list[Method]
     noise_curve: list[tuple[float, Score]]
     replays: Mapping[str, str]
@@ -161,10 +161,7 @@ def method_pages(
                     INTERQUARTILE_MEAN.heading: numbers.interquartile_mean_success_once,
                     f"mean {SUCCESS_AT_END.heading}": row.at_end,
                 },
-                comparisons=[
-                    (Method(other), Score(mean=share.mean, low=share.low, high=share.high))
-                    for other, share in compared[entry.slug]
-                ],
+                comparisons=[(Method(other), share) for other, share in compared[entry.slug]],
                 same_policy=[Method(other) for other in same],
                 noise_curve=_noise_curve(entry, same),
                 replays=replays.get(entry.slug, {}),

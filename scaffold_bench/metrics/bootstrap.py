@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,17 @@ class Interval:
     mean: float
     low: float
     high: float
+
+
+class Spread(Protocol):
+    """What has a mean and its interval: an :class:`Interval`, or one that a submission declares."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
 
 
 def rng_of(text: str) -> np.random.Generator:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaffold_bench.metrics.bootstrap import BLOCK, BOOTSTRAP_SAMPLES, CONFIDENCE, Interval, percentile_interval
+from scaffold_bench.metrics.bootstrap import BLOCK, BOOTSTRAP_SAMPLES, CONFIDENCE, Interval, Spread, percentile_interval
 from scaffold_bench.spec import FloatArray
 
 Scores = Mapping[str, FloatArray]
@@ -71,7 +71,7 @@ def probability_of_improvement(
     return percentile_interval(estimate, resampled / len(tasks))
 
 
-def places(intervals: Mapping[str, Interval]) -> dict[str, int]:
+def places(intervals: Mapping[str, Spread]) -> dict[str, int]:
     """Ranks that are shared unless the intervals tell methods apart.
 
     A method's place is one more than the number of methods whose whole interval lies above its own. So the place says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -49,10 +50,7 @@ class TaskSummary:
 
 def _task_summary(ordered: Sequence[EpisodeRecord], once: Interval, at_end: Interval) -> TaskSummary:
     """The scores of one task's records, whose order decides the last bits of the means."""
-    failures: dict[str, int] = {}
-    for record in ordered:
-        if record.failure:
-            failures[record.failure] = failures.get(record.failure, 0) + 1
+    failures = Counter(record.failure for record in ordered if record.failure)
 
     def mean(field: str) -> float:
         return float(np.mean([getattr(record, field) for record in ordered]))

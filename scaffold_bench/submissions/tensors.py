@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from scaffold_bench.submissions.model import SubmissionError
 from scaffold_bench.submissions.text import plain
@@ -17,7 +17,7 @@ BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, 
 CHUNK = 2**20
 
 
-def check_safetensors(stream: BinaryIO, size: int, name: str, also: Any) -> str:
+def check_safetensors(stream: IO[bytes], size: int, name: str, also: Any) -> str:
     """The SHA-256 of a safetensors file.
 
     Args:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scaffold_bench.evaluation import EvaluationError, read_records
 from scaffold_bench.files import write_atomically
 from scaffold_bench.records.episode import MAX_MEASURES, parse_record, record_line
-from scaffold_bench.records.folder import MANIFEST, RECORDS, RecordWriter, check_same_run, manifest
+from scaffold_bench.records.folder import MANIFEST, RECORDS, check_same_run, manifest, written
 from scaffold_bench.records.run import read_run
 from scaffold_bench.types import EpisodeRecord
 
@@ -201,10 +201,10 @@ def test_same_state_of_another_trial_or_task_is_another_episode(path):
 
 def test_a_resumed_file_loses_its_torn_line_and_grows(path):
     path.write_text(record_line(numbered(0)) + record_line(numbered(1))[:50])
-    with RecordWriter(path, read_records(path)) as writer:
-        writer.add(numbered(2))
-        assert read_records(path) == [numbered(0), numbered(2)]
-        writer.add(numbered(1))
+    fresh = written(path, read_records(path), [numbered(2), numbered(1)])
+    assert next(fresh) == numbered(2)
+    assert read_records(path) == [numbered(0), numbered(2)]
+    assert list(fresh) == [numbered(1)]
     assert path.read_text() == "".join(record_line(numbered(state)) for state in (0, 2, 1))
 
 
