@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -212,16 +213,12 @@ def fake_gemini(port: int = 8080, errors: bool = True, seed: int = 0) -> None:
 
 def _raised_by_us(error: BaseException) -> bool:
     """Whether an error was raised in this package rather than, say, in a user's policy."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is None or Path(trace.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parents[1])
+    trace = traceback.extract_tb(error.__traceback__)
+    return not trace or Path(trace[-1].filename).is_relative_to(Path(__file__).parents[1])
 
 
 def main() -> None:
     """Entry point: known errors end in one sentence and exit code 2."""
-    from scaffold_bench.records.folder import EvaluationError
-
     if sys.argv[1:] == ["--version"]:
         say(__version__)
         return
@@ -233,7 +230,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except (ValueError, TypeError, LookupError, OSError, RuntimeError, EvaluationError) as error:
+    except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
         if os.environ.get("SCAFFOLD_BENCH_DEBUG"):
             raise
         hint = "" if _raised_by_us(error) else " (SCAFFOLD_BENCH_DEBUG=1 shows where)"

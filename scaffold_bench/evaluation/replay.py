@@ -4,7 +4,7 @@ keypoints."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scaffold_bench.evaluation.rollout import run_episode
+from scaffold_bench.files import write_atomically
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.spec import CONTROL_DT, FloatArray
 from scaffold_bench.submissions.trace import UNIT, Body, Frame, Trace, trace_json
@@ -78,54 +79,32 @@ def _body(name: str, kind: Any, shapes: Sequence[Any]) -> Body | None:
     return Body(name=name, kind=kind, vertices=vertices, faces=faces) if faces else None
 
 
-class TraceRecorder:
-    """Collects the frames of an episode; give it to ``run_episode`` as ``on_step``."""
+def _bodies(env: Any) -> Iterator[tuple[Body, Any]]:
+    """What there is to draw, each body with the simulator's component that moves it."""
+    hand = {link.name for link in env.agent.robot.links}
+    for entity in env.scene.sub_scenes[0].entities:
+        for component in entity.components:
+            name = entity.name.removeprefix("scene-0_")
+            kind = "hand" if name in hand else "scene" if "Static" in type(component).__name__ else "object"
+            body = _body(name, kind, getattr(component, "collision_shapes", ()))
+            if body is not None:
+                yield body, component
 
-    def __init__(self) -> None:
-        self.bodies: list[Body] = []
-        self.frames: list[Frame] = []
-        self._components: list[Any] = []
-        self._step = 0
-        self._solved = False
 
-    def __call__(self, env: Any) -> None:
-        """Note the environment's state, every :data:`STRIDE` steps."""
-        if self._step == 0:
-            self._find_bodies(env)
-        else:
-            self._solved |= bool(env.get_info()["success"][0])
-        if self._step % STRIDE == 0:
-            self.frames.append(self._frame(env))
-        self._step += 1
-
-    def _find_bodies(self, env: Any) -> None:
-        hand = {link.name for link in env.agent.robot.links}
-        for entity in env.scene.sub_scenes[0].entities:
-            for component in entity.components:
-                if not hasattr(component, "collision_shapes"):
-                    continue
-                name = entity.name.removeprefix("scene-0_")
-                static = "Static" in type(component).__name__
-                kind = "hand" if name in hand else "scene" if static else "object"
-                if (body := _body(name, kind, component.collision_shapes)) is not None:
-                    self.bodies.append(body)
-                    self._components.append(component)
-
-    def _frame(self, env: Any) -> Frame:
-        planned = env.scaffold.keypoints[min(self._step, len(env.scaffold.keypoints) - 1)]
-        base = env.agent.robot.links_map["base_link"].pose.raw_pose[0].cpu().numpy()
-        return Frame(
-            wrist=_integers(base),
-            tips=_integers([link.pose.p[0].cpu().numpy() for link in env.agent.tip_links]),
-            keypoints=_integers(env.keypoints[0].cpu().numpy()),
-            planned=_integers(planned),
-            poses=[_integers([*part.entity_pose.p, *part.entity_pose.q]) for part in self._components],
-            solved=self._solved,
-        )
+def _frame(env: Any, step: int, components: Iterable[Any], solved: bool) -> Frame:
+    planned = env.scaffold.keypoints[min(step, len(env.scaffold.keypoints) - 1)]
+    return Frame(
+        wrist=_integers(env.agent.robot.links_map["base_link"].pose.raw_pose[0].cpu().numpy()),
+        tips=_integers([link.pose.p[0].cpu().numpy() for link in env.agent.tip_links]),
+        keypoints=_integers(env.keypoints[0].cpu().numpy()),
+        planned=_integers(planned),
+        poses=[_integers([*part.entity_pose.p, *part.entity_pose.q]) for part in components],
+        solved=solved,
+    )
 
 
 def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, method: str = "") -> Trace:
-    """Run an episode and record it.
+    """Run an episode and record it, a frame every :data:`STRIDE` steps.
 
     Args:
         env: a ``ScaffoldEnv`` with a frozen split and no tracking termination.
@@ -133,8 +112,19 @@ def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, me
         state, trial: which episode.
         method: folder of the submission that it belongs to.
     """
-    recorder = TraceRecorder()
-    record = run_episode(env, policy, state, trial, on_step=recorder)
+    drawn: list[tuple[Body, Any]] = []
+    frames: list[Frame] = []
+    solved: list[bool] = []
+
+    def note(env: Any) -> None:
+        step = len(solved)
+        if step == 0:
+            drawn.extend(_bodies(env))
+        solved.append(step > 0 and bool(env.get_info()["success"][0]))
+        if step % STRIDE == 0:
+            frames.append(_frame(env, step, [component for _, component in drawn], any(solved)))
+
+    record = run_episode(env, policy, state, trial, on_step=note)
     spec = env.task.spec
     return Trace(
         format=1,
@@ -151,12 +141,11 @@ def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, me
         eye=_integers(spec.camera.eye),
         target=_integers(spec.camera.target),
         keypoint_names=list(spec.keypoints),
-        bodies=recorder.bodies,
-        frames=recorder.frames,
+        bodies=[body for body, _ in drawn],
+        frames=frames,
     )
 
 
 def write_trace(path: Path, trace: Trace) -> None:
     """Write a trace as compact JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(trace_json(trace) + "\n", encoding="utf-8")
+    write_atomically(path, trace_json(trace) + "\n")

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,20 +35,15 @@ from scaffold_bench.submissions.verification import MAX_DIFFERENCES, Difference,
 SAMPLE = 50
 
 
-@dataclass(frozen=True)
-class Compared:
-    """An episode as it was submitted and as it came out again."""
+Compared = tuple[int, EpisodeRecord, EpisodeRecord]
+"""An episode's number of the training seed, its record as it was submitted, and as it came out again."""
 
-    seed_index: int
-    submitted: EpisodeRecord
-    again: EpisodeRecord
 
-    @property
-    def differing(self) -> list[str]:
-        """Names of the fields whose bits differ."""
-        again, submitted = vars(self.again), vars(self.submitted)
-        known = [name for name in sorted(again) if submitted[name] is not None]
-        return [name for name in known if canonical({"": submitted[name]}) != canonical({"": again[name]})]
+def differing(submitted: EpisodeRecord, again: EpisodeRecord) -> list[str]:
+    """Names of the fields whose bits differ."""
+    old, new = vars(submitted), vars(again)
+    known = [name for name in sorted(new) if old[name] is not None]
+    return [name for name in known if canonical({"": old[name]}) != canonical({"": new[name]})]
 
 
 def verify(
@@ -183,7 +177,7 @@ def _run(
                 part = submitted[start : start + NUM_ENVS]
                 episodes = [(record.state, record.trial) for record in part]
                 again = stage.run(Job(task, episodes, policy, scaffolds, submission.protocol.split))
-                yield from map(Compared, [index] * len(part), part, again)
+                yield from zip([index] * len(part), part, again, strict=True)
         finally:
             stage.close()
 
@@ -191,15 +185,9 @@ def _run(
 def _verification(report: Report, submission: Submission, compared: Sequence[Compared], seed: int) -> Verification:
     """What the comparison found."""
     differences = [
-        Difference(
-            task=pair.submitted.task,
-            seed_index=pair.seed_index,
-            state=pair.submitted.state,
-            trial=pair.submitted.trial,
-            fields=pair.differing,
-        )
-        for pair in compared
-        if pair.differing
+        Difference(task=row.task, seed_index=index, state=row.state, trial=row.trial, fields=fields)
+        for index, row, again in compared
+        if (fields := differing(row, again))
     ]
     made_with = submission.evaluated.numerics
     return Verification(
@@ -210,13 +198,13 @@ def _verification(report: Report, submission: Submission, compared: Sequence[Com
         episodes=submission.records.rows,
         sampled=len(compared),
         identical=len(compared) - len(differences),
-        same_outcome=sum(pair.submitted.success_once == pair.again.success_once for pair in compared),
+        same_outcome=sum(row.success_once == again.success_once for _, row, again in compared),
         differences=differences[:MAX_DIFFERENCES],
         foreign_code=submission.policy.kind == "foreign",
         backend=BACKEND,
         versions=version_words(package_versions()),
         numerics=numerics(),
-        other_processor=sum(numerics() != made_with[pair.seed_index] for pair in compared),
+        other_processor=sum(numerics() != made_with[index] for index, *_ in compared),
         hardware=machine_line(hardware()),
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

@@ -16,9 +16,9 @@ from typing import Any
 from scaffold_bench.files import ZOO, actor_files, hash_of_files
 from scaffold_bench.metrics import summarize_runs
 from scaffold_bench.records.codec import to_json
-from scaffold_bench.records.episode import followed_plans_hash, record_line
+from scaffold_bench.records.episode import EpisodeRecord, followed_plans_hash, record_line
 from scaffold_bench.records.folder import RUN_SETTINGS, EvaluationError
-from scaffold_bench.records.run import Run, read_run
+from scaffold_bench.records.run import read_manifest, read_records
 from scaffold_bench.submissions.model import (
     BUILT_IN,
     FORMAT,
@@ -68,10 +68,13 @@ class About:
 
 
 @dataclass(frozen=True)
-class Finished(Run):
-    """A finished evaluation: its records are in the suite's order; ``policy_files`` are those of its stored actor, and
-    ``facts`` what they say about their training."""
+class Finished:
+    """A finished evaluation in a folder: its records are in the suite's order; ``policy_files`` are those of its stored
+    actor, and ``facts`` what they say about their training."""
 
+    path: Path
+    manifest: dict[str, Any]
+    records: list[EpisodeRecord]
     policy_files: list[Path]
     facts: list[dict[str, Any]]
 
@@ -114,8 +117,7 @@ def load_run(path: Path) -> Finished:
         SubmissionError: it is none, or it is not finished.
     """
     try:
-        run = read_run(path)
-        manifest, suite = run.manifest, SUITES[CURRENT]
+        manifest, records = read_manifest(path), read_records(path)
         expected = len(manifest["tasks"]) * manifest["states"] * manifest["trials"]
         files = _policy_files(manifest["policy"])
     except EvaluationError as error:
@@ -125,12 +127,10 @@ def load_run(path: Path) -> Finished:
         raise SubmissionError(
             f"{path} is no finished evaluation ({reason}); give a folder that 'evaluate --out' wrote"
         ) from None
-    if len(run.records) != expected:
-        raise SubmissionError(
-            f"{path} has {len(run.records)} of {expected} episodes; run its command again to finish it"
-        )
-    order = {task: place for place, task in enumerate(suite.env_ids)}
-    records = sorted(run.records, key=lambda record: (order.get(record.task, len(order)), record.state, record.trial))
+    if len(records) != expected:
+        raise SubmissionError(f"{path} has {len(records)} of {expected} episodes; run its command again to finish it")
+    order = {task: place for place, task in enumerate(SUITES[CURRENT].env_ids)}
+    records.sort(key=lambda record: (order.get(record.task, len(order)), record.state, record.trial))
     return Finished(path, manifest, records, files, [facts_of(file) for file in files])
 
 
