@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.table import Table
@@ -109,7 +109,7 @@ def evaluate(
         _record_videos(results.manifest, policy, out, min(video, results.manifest["states"]), scaffolds)
 
 
-def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: int, scaffolds: str) -> None:
+def _record_videos(manifest: dict[str, Any], policy: str, out: Path, count: int, scaffolds: str) -> None:
     """Videos and tracking plots of the first states' first trials; plots only where nothing can render."""
     from scaffold_bench.doctor import can_render
     from scaffold_bench.evaluation import make_policy
@@ -121,14 +121,12 @@ def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: i
     if not rendering:
         warn(f"no Vulkan driver, so no videos ({reason}); run 'scaffold-bench doctor' for the fix")
     camera = {"width": VIDEO_SIZE, "height": VIDEO_SIZE}
-    ids = manifest["tasks"]
-    assert isinstance(ids, list)
-    for env_id in ids:
+    for env_id in manifest["tasks"]:
         env = make_env(
             env_id,
             **environment_of(make_policy(policy)),
             scaffolds=scaffolds,
-            split=str(manifest["split"]),
+            split=manifest["split"],
             tracking_threshold=None,
             render_mode="rgb_array" if rendering else None,
             human_render_camera_configs=camera,

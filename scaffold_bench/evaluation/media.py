@@ -19,20 +19,6 @@ VIDEO_SIZE = 512
 STEPS_PER_FRAME = round(1 / (CONTROL_DT * VIDEO_FPS))
 
 
-class EpisodeTrace:
-    """Collects tracked keypoints and, on request, frames while an episode runs."""
-
-    def __init__(self, frames: bool) -> None:
-        self.keypoints: list[FloatArray] = []
-        self.frames: list[np.ndarray] | None = [] if frames else None
-
-    def __call__(self, env: Any) -> None:
-        step = len(self.keypoints)
-        self.keypoints.append(env.keypoints[0].cpu().numpy().copy())
-        if self.frames is not None and step % STEPS_PER_FRAME == 0:
-            self.frames.append(env.render())
-
-
 def record_episode(env: Any, policy: Policy, state: int, trial: int, video: Path | None, plot: Path) -> EpisodeRecord:
     """Run one episode, write its tracking plot and, with a rendering environment, its video.
 
@@ -41,12 +27,19 @@ def record_episode(env: Any, policy: Policy, state: int, trial: int, video: Path
         video: where the mp4 goes, or None.
         plot: where the PNG of planned against tracked keypoints goes.
     """
-    trace = EpisodeTrace(frames=video is not None)
-    record = run_episode(env, policy, state, trial, on_step=trace)
+    keypoints: list[FloatArray] = []
+    frames: list[np.ndarray] = []
+
+    def note(env: Any) -> None:
+        if video is not None and len(keypoints) % STEPS_PER_FRAME == 0:
+            frames.append(env.render())
+        keypoints.append(env.keypoints[0].cpu().numpy().copy())
+
+    record = run_episode(env, policy, state, trial, on_step=note)
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot_tracking(plot, env.task.spec, env.scaffold, np.stack(trace.keypoints), record)
-    if video is not None and trace.frames is not None:
-        write_video(video, trace.frames)
+    plot_tracking(plot, env.task.spec, env.scaffold, np.stack(keypoints), record)
+    if video is not None:
+        write_video(video, frames)
     return record
 
 

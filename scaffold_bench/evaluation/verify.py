@@ -6,6 +6,7 @@ elsewhere needs the caller's word.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import itertools
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from scaffold_bench.evaluation.fingerprint import numerics
-from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Job, Stage
+from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Stage
 from scaffold_bench.policies.actor import ActorPolicy, stored_policy
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.policies.names import environment_of, make_policy, policy_source
@@ -171,15 +172,12 @@ def _run(
     for (task, index), group in itertools.groupby(drawn, key=lambda row: (row[1].task, row[0])):
         submitted = [record for _, record in group]
         policy = _policy(submission, index, task, folder)
-        stage = Stage(policy)
-        try:
+        with contextlib.closing(Stage(policy, scaffolds, submission.protocol.split)) as stage:
             for start in range(0, len(submitted), NUM_ENVS):
                 part = submitted[start : start + NUM_ENVS]
                 episodes = [(record.state, record.trial) for record in part]
-                again = stage.run(Job(task, episodes, policy, scaffolds, submission.protocol.split))
+                again = stage.run(task, episodes)
                 yield from zip([index] * len(part), part, again, strict=True)
-        finally:
-            stage.close()
 
 
 def _verification(report: Report, submission: Submission, compared: Sequence[Compared], seed: int) -> Verification:

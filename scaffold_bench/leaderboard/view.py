@@ -5,7 +5,7 @@ Texts come from submissions and are not escaped here: the templates and :mod:`sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scaffold_bench.leaderboard.boards import MEAN, Board, Entry, Key, on_other_plans
@@ -139,7 +139,7 @@ def method_pages(
     entries: Sequence[Entry],
     replays: Mapping[str, Mapping[str, str]],
     videos: Mapping[str, Mapping[str, str]],
-) -> list[MethodPage]:
+) -> Iterator[MethodPage]:
     """The pages of a board's methods.
 
     Args:
@@ -147,28 +147,24 @@ def method_pages(
         replays, videos: addresses by title or task, by the entry's slug.
     """
     compared = board.comparisons()
-    pages = []
     for row in shown.rankings[MEAN]:
         entry, numbers = row.method.entry, row.method.entry.aggregates
         same = on_other_plans(entry, entries)
-        pages.append(
-            MethodPage(
-                method=row.method,
-                board=shown,
-                tiles={
-                    "place": f"{row.place}{' (shared)' if row.shared else ''} of {len(board.entries)}",
-                    f"mean {SUCCESS_ONCE.heading}": row.score,
-                    INTERQUARTILE_MEAN.heading: numbers.interquartile_mean_success_once,
-                    f"mean {SUCCESS_AT_END.heading}": row.at_end,
-                },
-                comparisons=[(Method(other), share) for other, share in compared[entry.slug]],
-                same_policy=[Method(other) for other in same],
-                noise_curve=_noise_curve(entry, same),
-                replays=replays.get(entry.slug, {}),
-                videos=videos.get(entry.slug, {}),
-            )
+        yield MethodPage(
+            method=row.method,
+            board=shown,
+            tiles={
+                "place": f"{row.place}{' (shared)' if row.shared else ''} of {len(board.entries)}",
+                f"mean {SUCCESS_ONCE.heading}": row.score,
+                INTERQUARTILE_MEAN.heading: numbers.interquartile_mean_success_once,
+                f"mean {SUCCESS_AT_END.heading}": row.at_end,
+            },
+            comparisons=[(Method(other), share) for other, share in compared[entry.slug]],
+            same_policy=[Method(other) for other in same],
+            noise_curve=_noise_curve(entry, same),
+            replays=replays.get(entry.slug, {}),
+            videos=videos.get(entry.slug, {}),
         )
-    return pages
 
 
 def _noise_curve(entry: Entry, same: Sequence[Entry]) -> list[tuple[float, Score]]:

@@ -19,11 +19,7 @@ Scores = Mapping[str, FloatArray]
 
 
 def _shared_tasks(methods: Sequence[Scores]) -> list[str]:
-    """The tasks that all methods have.
-
-    Raises:
-        ValueError: there are none, or scores of another shape.
-    """
+    """The tasks that all methods have; raises ValueError if there are none, or scores have another shape."""
     tasks = sorted(set.intersection(*(set(method) for method in methods))) if methods else []
     if not tasks:
         raise ValueError("the methods have no task in common")

@@ -37,11 +37,7 @@ ZIP_TAIL = 22
 MAX_ZIP_DIRECTORY = 2**18
 """Bytes of a zip archive's directory: room for many times the files there can be."""
 LIMITS = {SUBMISSION: MAX_SUBMISSION_BYTES, RECORDS: MAX_PACKED_RECORDS, VERIFICATION: MAX_SUBMISSION_BYTES}
-
-
-def limit(name: str) -> int | None:
-    """Largest size of a file of that name, bytes; None for a name that no submission has."""
-    return MAX_POLICY_BYTES if re.fullmatch(POLICY_FILE, name) else LIMITS.get(name)
+"""Largest size of each file, bytes; those of a policy have their own."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Bundle:
 
     def __post_init__(self) -> None:
         for name, size in self.sizes.items():
-            largest = limit(name)
+            largest = MAX_POLICY_BYTES if re.fullmatch(POLICY_FILE, name) else LIMITS.get(name)
             if largest is None:
                 raise SubmissionError(f'"{plain(name)}" is no file of a submission; remove it')
             if size > largest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -213,14 +213,9 @@ def _seeds(runs: Sequence[Finished], about: About) -> list[int] | list[None]:
 
 def _cost(runs: Sequence[Finished], name: str) -> float | None:
     """What the policies' files say their training took: summed over a run's files, mean over the runs."""
-    sums: list[float] = []
-    for run in runs:
-        numbers = [fact.get(name) for fact in run.facts]
-        known = [float(number) for number in numbers if isinstance(number, int | float)]
-        if not known or len(known) < len(numbers):
-            return None
-        sums.append(sum(known))
-    return mean(sums)
+    numbers: list[list[Any]] = [[fact.get(name) for fact in run.facts] for run in runs]
+    known = all(of_run and all(isinstance(number, int | float) for number in of_run) for of_run in numbers)
+    return mean(float(sum(of_run)) for of_run in numbers) if known else None
 
 
 def version_words(versions: Mapping[str, str]) -> dict[str, str]:
@@ -305,9 +300,8 @@ def _submission(
 def _write(target: Path, files: dict[str, bytes]) -> Report:
     """Write the files under another name, check them, and rename them; raises SubmissionError if they are not valid."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.part")
-    _remove(partial)
-    try:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".submission-") as folder:
+        partial = Path(folder) / target.name
         if target.suffix == ".zip":
             _write_archive(partial, files)
         else:
@@ -318,8 +312,6 @@ def _write(target: Path, files: dict[str, bytes]) -> Report:
         if report.problems:
             raise SubmissionError(*report.problems)
         os.replace(partial, target)
-    finally:
-        _remove(partial)
     report.path = target
     return report
 
@@ -331,10 +323,3 @@ def _write_archive(path: Path, files: dict[str, bytes]) -> None:
             info = zipfile.ZipInfo(name)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
             archive.writestr(info, raw)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -62,11 +62,8 @@ def facts_of(path: Path) -> dict[str, Any]:
 
 
 def _tensor_bytes(header: bytes) -> int:
-    """Bytes that a header's tensors take; they must lie side by side from the first byte on.
-
-    Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is no such header.
-    """
+    """Bytes that a header's tensors take; they must lie side by side from the first byte on. What is no such header
+    raises ValueError, TypeError, KeyError or AttributeError."""
     tensors: dict[str, Any] = json.loads(header.decode("utf-8"))
     tensors.pop("__metadata__", None)
     if not 1 <= len(tensors) <= MAX_TENSORS:

@@ -207,7 +207,7 @@ def test_jobs_are_even_and_as_few_as_keep_every_worker_busy() -> None:
     todo = [("apple", state, 0) for state in range(20)] + [("hammer", 0, 0)]
 
     def sizes(num_envs: int, workers: int) -> list[int]:
-        return [len(job.episodes) for job in runner._jobs(todo, "random", "oracle", "eval", num_envs, workers)]
+        return [len(episodes) for _, episodes in runner._jobs(todo, num_envs, workers)]
 
     assert sizes(32, 1) == [20, 1]
     assert sizes(32, 2) == [10, 10, 1]
