@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -71,11 +72,8 @@ def trace(
     from scaffold_bench.evaluation.replay import record_trace, write_trace
     from scaffold_bench.registration import make_env
 
-    env = make_env(task, scaffolds=scaffolds, split="eval", tracking_threshold=None)
-    try:
+    with contextlib.closing(make_env(task, scaffolds=scaffolds, split="eval", tracking_threshold=None)) as env:
         made = record_trace(env, make_policy(policy), policy, state, trial, method)
-    finally:
-        env.close()
     write_trace(out, made)
     say(
         f"{'solved' if made.success else 'not solved'}, {len(made.frames)} frames, "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.table import Table
@@ -108,7 +109,7 @@ def evaluate(
         _record_videos(results.manifest, policy, out, min(video, results.manifest["states"]), scaffolds)
 
 
-def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: int, scaffolds: str) -> None:
+def _record_videos(manifest: dict[str, Any], policy: str, out: Path, count: int, scaffolds: str) -> None:
     """Videos and tracking plots of the first states' first trials; plots only where nothing can render."""
     from scaffold_bench.doctor import can_render
     from scaffold_bench.evaluation import make_policy
@@ -120,14 +121,12 @@ def _record_videos(manifest: dict[str, object], policy: str, out: Path, count: i
     if not rendering:
         warn(f"no Vulkan driver, so no videos ({reason}); run 'scaffold-bench doctor' for the fix")
     camera = {"width": VIDEO_SIZE, "height": VIDEO_SIZE}
-    ids = manifest["tasks"]
-    assert isinstance(ids, list)
-    for env_id in ids:
+    for env_id in manifest["tasks"]:
         env = make_env(
             env_id,
             **environment_of(make_policy(policy)),
             scaffolds=scaffolds,
-            split=str(manifest["split"]),
+            split=manifest["split"],
             tracking_threshold=None,
             render_mode="rgb_array" if rendering else None,
             human_render_camera_configs=camera,
@@ -212,16 +211,12 @@ def fake_gemini(port: int = 8080, errors: bool = True, seed: int = 0) -> None:
 
 def _raised_by_us(error: BaseException) -> bool:
     """Whether an error was raised in this package rather than, say, in a user's policy."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is None or Path(trace.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parents[1])
+    trace = traceback.extract_tb(error.__traceback__)
+    return not trace or Path(trace[-1].filename).is_relative_to(Path(__file__).parents[1])
 
 
 def main() -> None:
     """Entry point: known errors end in one sentence and exit code 2."""
-    from scaffold_bench.records.folder import EvaluationError
-
     if sys.argv[1:] == ["--version"]:
         say(__version__)
         return
@@ -233,7 +228,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except (ValueError, TypeError, LookupError, OSError, RuntimeError, EvaluationError) as error:
+    except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
         if os.environ.get("SCAFFOLD_BENCH_DEBUG"):
             raise
         hint = "" if _raised_by_us(error) else " (SCAFFOLD_BENCH_DEBUG=1 shows where)"

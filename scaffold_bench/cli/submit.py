@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from scaffold_bench.cli.console import say
+from scaffold_bench.files import write_atomically
 from scaffold_bench.submissions import About
 
 app = tyro.extras.SubcommandApp()
@@ -40,13 +41,13 @@ def validate(submission: tyro.conf.Positional[Path], report: Path | None = None)
         submission: folder or archive.
         report: a Markdown file to write.
     """
+    from scaffold_bench.metrics.columns import SUCCESS_ONCE
     from scaffold_bench.submissions import markdown
     from scaffold_bench.submissions import validate as check
 
     found = check(submission)
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(markdown(found), encoding="utf-8")
+        write_atomically(report, markdown(found))
     for problem in found.problems:
         say(f"wrong: {problem}")
     for note in found.notes:
@@ -54,9 +55,7 @@ def validate(submission: tyro.conf.Positional[Path], report: Path | None = None)
     if not found.ok:
         raise SystemExit(1)
     assert found.aggregates is not None
-    score = found.aggregates.mean_success_once
-    numbers = f"{100 * score.mean:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
-    say(f"valid: mean success once {numbers} %, badge {found.badge}")
+    say(f"valid: mean success once {SUCCESS_ONCE.text(found.aggregates.mean_success_once)} %, badge {found.badge}")
 
 
 @app.command

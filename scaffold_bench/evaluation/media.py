@@ -19,39 +19,27 @@ VIDEO_SIZE = 512
 STEPS_PER_FRAME = round(1 / (CONTROL_DT * VIDEO_FPS))
 
 
-class EpisodeTrace:
-    """Collects tracked keypoints and, on request, frames while an episode runs."""
-
-    def __init__(self, frames: bool) -> None:
-        self.keypoints: list[FloatArray] = []
-        self.frames: list[np.ndarray] | None = [] if frames else None
-
-    def __call__(self, env: Any) -> None:
-        step = len(self.keypoints)
-        self.keypoints.append(env.keypoints[0].cpu().numpy().copy())
-        if self.frames is not None and step % STEPS_PER_FRAME == 0:
-            self.frames.append(env.render())
-
-
 def record_episode(env: Any, policy: Policy, state: int, trial: int, video: Path | None, plot: Path) -> EpisodeRecord:
     """Run one episode, write its tracking plot and, with a rendering environment, its video.
 
     Args:
         env: a ``ScaffoldEnv`` (with ``render_mode="rgb_array"`` if ``video`` is given).
-        policy: what acts.
-        state, trial: which episode.
         video: where the mp4 goes, or None.
         plot: where the PNG of planned against tracked keypoints goes.
-
-    Returns:
-        The episode's record.
     """
-    trace = EpisodeTrace(frames=video is not None)
-    record = run_episode(env, policy, state, trial, on_step=trace)
+    keypoints: list[FloatArray] = []
+    frames: list[np.ndarray] = []
+
+    def note(env: Any) -> None:
+        if video is not None and len(keypoints) % STEPS_PER_FRAME == 0:
+            frames.append(env.render())
+        keypoints.append(env.keypoints[0].cpu().numpy().copy())
+
+    record = run_episode(env, policy, state, trial, on_step=note)
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot_tracking(plot, env.task.spec, env.scaffold, np.stack(trace.keypoints), record)
-    if video is not None and trace.frames is not None:
-        write_video(video, trace.frames)
+    plot_tracking(plot, env.task.spec, env.scaffold, np.stack(keypoints), record)
+    if video is not None:
+        write_video(video, frames)
     return record
 
 
@@ -76,10 +64,8 @@ def plot_tracking(path: Path, spec: TaskSpec, plan: Scaffold, tracked: FloatArra
 
     Args:
         path: the PNG to write.
-        spec: the task.
-        plan: the plan.
         tracked: (S, K, 3) tracked positions from frame 0 on, metres.
-        record: the episode's record, for the title.
+        record: for the title.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ keypoints."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scaffold_bench.evaluation.rollout import run_episode
+from scaffold_bench.files import write_atomically
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.spec import CONTROL_DT, FloatArray
 from scaffold_bench.submissions.trace import UNIT, Body, Frame, Trace, trace_json
@@ -40,14 +41,11 @@ def _turned(profile: Sequence[tuple[float, float]]) -> Mesh:
     """What a profile of (x, radius) sweeps around the x axis, x increasing."""
     angles = 2 * np.pi * np.arange(ROUND_SIDES) / ROUND_SIDES
     rings = [np.stack([np.full(ROUND_SIDES, x), r * np.cos(angles), r * np.sin(angles)], axis=1) for x, r in profile]
-    faces = []
-    for ring in range(len(profile) - 1):
-        for side in range(ROUND_SIDES):
-            a, b = ring * ROUND_SIDES + side, ring * ROUND_SIDES + (side + 1) % ROUND_SIDES
-            faces.append([a, b, b + ROUND_SIDES, a + ROUND_SIDES])
-    for ring, order in ((0, -1), (len(profile) - 1, 1)):
-        rim = [ring * ROUND_SIDES + side for side in range(ROUND_SIDES)][::order]
-        faces += [[rim[0], rim[side], rim[side + 1]] for side in range(1, ROUND_SIDES - 1)]
+    here = np.arange(len(profile) * ROUND_SIDES).reshape(len(profile), ROUND_SIDES)
+    beside = np.roll(here, -1, axis=1)
+    faces = np.stack([here[:-1], beside[:-1], beside[1:], here[1:]], axis=-1).reshape(-1, 4).tolist()
+    for rim in (here[0, ::-1].tolist(), here[-1].tolist()):
+        faces += [[rim[0], *edge] for edge in itertools.pairwise(rim[1:])]
     return np.concatenate(rings), faces
 
 
@@ -74,65 +72,39 @@ def _body(name: str, kind: Any, shapes: Sequence[Any]) -> Body | None:
     vertices: list[list[int]] = []
     faces: list[list[int]] = []
     for shape in shapes:
-        mesh = _mesh(shape)
-        if mesh is None:
-            continue
-        points, corners = mesh
-        local = shape.local_pose.to_transformation_matrix()
-        faces += [[corner + len(vertices) for corner in face] for face in corners]
-        vertices += _integers(points @ local[:3, :3].T + local[:3, 3])
+        if (mesh := _mesh(shape)) is not None:
+            local = shape.local_pose.to_transformation_matrix()
+            faces += [[corner + len(vertices) for corner in face] for face in mesh[1]]
+            vertices += _integers(mesh[0] @ local[:3, :3].T + local[:3, 3])
     return Body(name=name, kind=kind, vertices=vertices, faces=faces) if faces else None
 
 
-class TraceRecorder:
-    """Collects the frames of an episode; give it to ``run_episode`` as ``on_step``."""
+def _bodies(env: Any) -> Iterator[tuple[Body, Any]]:
+    """What there is to draw, each body with the simulator's component that moves it."""
+    hand = {link.name for link in env.agent.robot.links}
+    for entity in env.scene.sub_scenes[0].entities:
+        for component in entity.components:
+            name = entity.name.removeprefix("scene-0_")
+            kind = "hand" if name in hand else "scene" if "Static" in type(component).__name__ else "object"
+            body = _body(name, kind, getattr(component, "collision_shapes", ()))
+            if body is not None:
+                yield body, component
 
-    def __init__(self) -> None:
-        self.bodies: list[Body] = []
-        self.frames: list[Frame] = []
-        self._components: list[Any] = []
-        self._step = 0
-        self._solved = False
 
-    def __call__(self, env: Any) -> None:
-        """Note the environment's state, every :data:`STRIDE` steps."""
-        if self._step == 0:
-            self._find_bodies(env)
-        else:
-            self._solved |= bool(env.get_info()["success"][0])
-        if self._step % STRIDE == 0:
-            self.frames.append(self._frame(env))
-        self._step += 1
-
-    def _find_bodies(self, env: Any) -> None:
-        hand = {link.name for link in env.agent.robot.links}
-        for entity in env.scene.sub_scenes[0].entities:
-            for component in entity.components:
-                if not hasattr(component, "collision_shapes"):
-                    continue
-                name = entity.name.removeprefix("scene-0_")
-                static = "Static" in type(component).__name__
-                kind = "hand" if name in hand else "scene" if static else "object"
-                body = _body(name, kind, component.collision_shapes)
-                if body is not None:
-                    self.bodies.append(body)
-                    self._components.append(component)
-
-    def _frame(self, env: Any) -> Frame:
-        planned = env.scaffold.keypoints[min(self._step, len(env.scaffold.keypoints) - 1)]
-        base = env.agent.robot.links_map["base_link"].pose.raw_pose[0].cpu().numpy()
-        return Frame(
-            wrist=_integers(base),
-            tips=_integers([link.pose.p[0].cpu().numpy() for link in env.agent.tip_links]),
-            keypoints=_integers(env.keypoints[0].cpu().numpy()),
-            planned=_integers(planned),
-            poses=[_integers([*part.entity_pose.p, *part.entity_pose.q]) for part in self._components],
-            solved=self._solved,
-        )
+def _frame(env: Any, step: int, components: Iterable[Any], solved: bool) -> Frame:
+    planned = env.scaffold.keypoints[min(step, len(env.scaffold.keypoints) - 1)]
+    return Frame(
+        wrist=_integers(env.agent.robot.links_map["base_link"].pose.raw_pose[0].cpu().numpy()),
+        tips=_integers([link.pose.p[0].cpu().numpy() for link in env.agent.tip_links]),
+        keypoints=_integers(env.keypoints[0].cpu().numpy()),
+        planned=_integers(planned),
+        poses=[_integers([*part.entity_pose.p, *part.entity_pose.q]) for part in components],
+        solved=solved,
+    )
 
 
 def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, method: str = "") -> Trace:
-    """Run an episode and record it.
+    """Run an episode and record it, a frame every :data:`STRIDE` steps.
 
     Args:
         env: a ``ScaffoldEnv`` with a frozen split and no tracking termination.
@@ -140,8 +112,19 @@ def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, me
         state, trial: which episode.
         method: folder of the submission that it belongs to.
     """
-    recorder = TraceRecorder()
-    record = run_episode(env, policy, state, trial, on_step=recorder)
+    drawn: list[tuple[Body, Any]] = []
+    frames: list[Frame] = []
+    solved: list[bool] = []
+
+    def note(env: Any) -> None:
+        step = len(solved)
+        if step == 0:
+            drawn.extend(_bodies(env))
+        solved.append(step > 0 and bool(env.get_info()["success"][0]))
+        if step % STRIDE == 0:
+            frames.append(_frame(env, step, [component for _, component in drawn], any(solved)))
+
+    record = run_episode(env, policy, state, trial, on_step=note)
     spec = env.task.spec
     return Trace(
         format=1,
@@ -158,12 +141,11 @@ def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, me
         eye=_integers(spec.camera.eye),
         target=_integers(spec.camera.target),
         keypoint_names=list(spec.keypoints),
-        bodies=recorder.bodies,
-        frames=recorder.frames,
+        bodies=[body for body, _ in drawn],
+        frames=frames,
     )
 
 
 def write_trace(path: Path, trace: Trace) -> None:
     """Write a trace as compact JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(trace_json(trace) + "\n", encoding="utf-8")
+    write_atomically(path, trace_json(trace) + "\n")

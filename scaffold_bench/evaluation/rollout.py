@@ -21,19 +21,11 @@ class EpisodeTally:
     """Collects what the records of n episodes that run side by side need, step by step."""
 
     spec: TaskSpec
-    errors: list[FloatArray] = field(default_factory=list)
-    tip_forces: list[FloatArray] = field(default_factory=list)
-    successes: list[FloatArray] = field(default_factory=list)
-    rewards: list[FloatArray] = field(default_factory=list)
-    info: Mapping[str, Any] = field(default_factory=dict)
+    steps: list[Mapping[str, Any]] = field(default_factory=list)
 
     def add(self, reward: FloatArray, info: Mapping[str, Any]) -> None:
         """Note one step: reward (n,) and the environments' infos, with n in front."""
-        self.errors.append(info["tracking_error"])
-        self.tip_forces.append(info["tip_forces"])
-        self.successes.append(info["success"])
-        self.rewards.append(reward)
-        self.info = info
+        self.steps.append({**info, "reward": reward})
 
     def record(
         self, row: int, split: str, state: int, trial: int, seed: int, plan: Scaffold, oracle: FloatArray
@@ -43,17 +35,19 @@ class EpisodeTally:
         Args:
             row: which of the episodes. plan: what it followed. oracle: (K, 3) the oracle's keypoints at the start.
         """
-        epsilon = self.spec.tracking_threshold
-        errors = np.stack([step[row] for step in self.errors]).astype(np.float64)
-        forces = np.stack([step[row] for step in self.tip_forces]).astype(np.float64)
-        successes = [bool(step[row]) for step in self.successes]
+        epsilon, last = self.spec.tracking_threshold, self.steps[-1]
+        errors, forces, rewards = (
+            np.stack([step[name][row] for step in self.steps]).astype(np.float64)
+            for name in ("tracking_error", "tip_forces", "reward")
+        )
+        successes = [bool(step["success"][row]) for step in self.steps]
         touching = forces > CONTACT_FORCE
         held = np.asarray(touching.any(axis=1))
         tracked = np.asarray((errors <= epsilon).all(axis=1))
         success_once = any(successes)
         if success_once:
             failure = ""
-        elif not self.info["plan_valid"][row]:
+        elif not last["plan_valid"][row]:
             failure = "plan"
         else:
             failure = "task" if tracked.all() else "tracking"
@@ -67,16 +61,16 @@ class EpisodeTally:
             success_once=success_once,
             success_at_end=successes[-1],
             first_success=successes.index(True) + 1 if success_once else -1,
-            length=len(self.rewards),
+            length=len(self.steps),
             tracking_error_mean=float(errors.mean()),
             tracking_error_max=float(errors.max()),
             tracked_fraction=float(tracked.mean()),
             tips_in_contact=float(touching[held].sum(axis=1).mean()) if held.any() else 0.0,
             grip_force=float(forces[held].max(axis=1).mean()) if held.any() else 0.0,
-            reward=float(np.sum(np.array([step[row] for step in self.rewards], dtype=np.float64))),
+            reward=float(rewards.sum()),
             measures={
                 name.removeprefix("measure/"): float(value[row])
-                for name, value in self.info.items()
+                for name, value in last.items()
                 if name.startswith("measure/") and math.isfinite(value[row])
             },
             failure=failure,
@@ -148,8 +142,6 @@ def run_episode(
 
     Args:
         env: a ``ScaffoldEnv`` with a frozen split and no tracking termination.
-        policy: what acts.
-        state, trial: which episode.
         on_step: called with the environment after the reset and after every step.
     """
     seed = env.start_state_set.trial_seed(state, trial)

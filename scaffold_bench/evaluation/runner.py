@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -162,32 +163,20 @@ def evaluate(
             done = _resume(folder, manifest) if folder is not None else []
             finished = {record.key for record in done}
             todo = [key for key in wanted if key not in finished]
-            jobs = _jobs(todo, policy, scaffolds, split, num_envs, workers)
-            fresh = _with_progress(_run(jobs, workers, made), len(done), len(wanted), progress)
-            records = sorted([*done, *_written(fresh, folder, done)], key=lambda record: order[record.key])
+            fresh = _run(_jobs(todo, num_envs, workers), workers, Stage(made, scaffolds, split), policy)
+            fresh = _with_progress(fresh, len(done), len(wanted), progress)
+            if folder is not None:
+                fresh = files.written(folder / files.RECORDS, done, fresh)
+            records = sorted([*done, *fresh], key=lambda record: order[record.key])
             summary = summarize(records)
             if folder is not None:
-                lines = "".join(record_line(record) for record in records)
-                write_atomically(folder / files.RECORDS, lines)
+                write_atomically(folder / files.RECORDS, "".join(map(record_line, records)))
                 write_atomically(folder / files.SUMMARY, to_json(summary, indent=2) + "\n")
     except OSError as error:
         raise EvaluationError(
             f"cannot write to {folder} ({error.strerror}); free space or choose another --out"
         ) from error
     return Results(records, summary, manifest, folder)
-
-
-def _written(
-    records: Iterator[EpisodeRecord], folder: Path | None, done: Sequence[EpisodeRecord]
-) -> Iterator[EpisodeRecord]:
-    """Pass records through, appending each to the folder's file as it comes."""
-    if folder is None:
-        yield from records
-        return
-    with files.RecordWriter(folder / files.RECORDS, done) as writer:
-        for record in records:
-            writer.add(record)
-            yield record
 
 
 def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
@@ -202,87 +191,70 @@ def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
     return []
 
 
-@dataclass(frozen=True)
-class Job:
-    """Some episodes of one task that a process runs side by side."""
-
-    task: str
-    episodes: list[tuple[int, int]]
-    policy: Any
-    scaffolds: Any
-    split: str
+Job = tuple[str, list[tuple[int, int]]]
+"""A task, and (state, trial) of those of its episodes that a process runs side by side."""
 
 
-def _jobs(
-    todo: Sequence[tuple[str, int, int]], policy: Any, scaffolds: Any, split: str, num_envs: int, workers: int
-) -> list[Job]:
+def _jobs(todo: Sequence[tuple[str, int, int]], num_envs: int, workers: int) -> list[Job]:
     """Share every task's episodes evenly among as few jobs as give each worker one."""
-    jobs = []
+    jobs: list[Job] = []
     for task, keys in itertools.groupby(todo, key=lambda key: key[0]):
         episodes = [(state, trial) for _, state, trial in keys]
         parts = min(len(episodes), max(workers, -(-len(episodes) // num_envs)))
         bounds = [len(episodes) * part // parts for part in range(parts + 1)]
-        jobs += [Job(task, episodes[start:end], policy, scaffolds, split) for start, end in itertools.pairwise(bounds)]
+        jobs += [(task, episodes[start:end]) for start, end in itertools.pairwise(bounds)]
     return jobs
 
 
 class Stage:
     """What a process keeps from one job to the next: the environments of the last task, and the policies."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, scaffolds: Any, split: str) -> None:
+        self.settings = {"scaffolds": scaffolds, "split": split}
         self._env: Any = None
-        self._key: tuple[Any, ...] = ()
+        self._task = ""
         self._policies = [policy]
 
-    def run(self, job: Job) -> list[EpisodeRecord]:
+    def run(self, task: str, episodes: Sequence[tuple[int, int]]) -> list[EpisodeRecord]:
         torch.set_num_threads(1)  # tiny tensors: a second thread only costs
-        count, key = len(job.episodes), (job.task, job.scaffolds, job.split)
-        if self._key != key or self._env.num_envs < count:
+        count = len(episodes)
+        if self._task != task or self._env.num_envs < count:
             self.close()
-            self._env = make_vector_env(
-                job.task,
-                count,
-                scaffolds=job.scaffolds,
-                split=job.split,
-                tracking_threshold=None,
-                autoreset=False,
-                **environment_of(self._policies[0]),
-            )
-            self._key = key
+            settings = {**self.settings, **environment_of(self._policies[0])}
+            self._env = make_vector_env(task, count, tracking_threshold=None, autoreset=False, **settings)
+            self._task = task
         try:
             self._policies += [copy.deepcopy(self._policies[0]) for _ in range(count - len(self._policies))]
         except TypeError as error:
             raise EvaluationError(f"the policy cannot be copied ({error}); use one environment at a time") from error
-        return run_episodes(self._env, self._policies[:count], job.episodes)
+        return run_episodes(self._env, self._policies[:count], episodes)
 
     def close(self) -> None:
         if self._env is not None:
             self._env.close()
-        self._env, self._key = None, ()
+        self._env, self._task = None, ""
 
 
 @functools.cache
-def _stage_of_process(policy: Any) -> Stage:
+def _stage_of_process(policy: Any, scaffolds: Any, split: str) -> Stage:
     """A worker process serves one evaluation; its policy, perhaps a network, is loaded once."""
-    return Stage(make_policy(policy))  # its module may register the task
+    return Stage(make_policy(policy), scaffolds, split)  # its module may register the task
 
 
-def _run_job_in_process(job: Job) -> list[EpisodeRecord]:
-    return _stage_of_process(job.policy).run(job)
+def _run_in_process(policy: Any, settings: dict[str, Any], job: Job) -> list[EpisodeRecord]:
+    return _stage_of_process(policy, **settings).run(*job)
 
 
-def _run(jobs: Sequence[Job], workers: int, policy: Policy) -> Iterator[EpisodeRecord]:
+def _run(jobs: Sequence[Job], workers: int, stage: Stage, policy: Any) -> Iterator[EpisodeRecord]:
+    """The records of the jobs, made on the stage or by processes that make the policy themselves."""
     if workers == 1 or len(jobs) <= 1:
-        stage = Stage(policy)
-        try:
+        with contextlib.closing(stage):
             for job in jobs:
-                yield from stage.run(job)
-        finally:
-            stage.close()
+                yield from stage.run(*job)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = [pool.submit(_run_job_in_process, job) for job in jobs]
+        futures = [pool.submit(_run_in_process, policy, stage.settings, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield from future.result()
@@ -301,16 +273,9 @@ def _with_progress(records: Iterator[EpisodeRecord], done: int, total: int, show
     if not show:
         yield from records
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[score]}"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[score]}"))
+    times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    with Progress(*columns, *times, console=Console(stderr=True)) as bar:
         task = bar.add_task("episodes", total=total, completed=done, score="")
         solved: dict[str, list[bool]] = {}
         for record in records:

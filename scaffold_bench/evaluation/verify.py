@@ -6,18 +6,18 @@ elsewhere needs the caller's word.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from scaffold_bench.evaluation.fingerprint import numerics
-from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Job, Stage
+from scaffold_bench.evaluation.runner import BACKEND, NUM_ENVS, Stage
 from scaffold_bench.policies.actor import ActorPolicy, stored_policy
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.policies.names import environment_of, make_policy, policy_source
@@ -36,22 +36,15 @@ from scaffold_bench.submissions.verification import MAX_DIFFERENCES, Difference,
 SAMPLE = 50
 
 
-@dataclass(frozen=True)
-class Compared:
-    """An episode as it was submitted and as it came out again."""
+Compared = tuple[int, EpisodeRecord, EpisodeRecord]
+"""An episode's number of the training seed, its record as it was submitted, and as it came out again."""
 
-    seed_index: int
-    submitted: EpisodeRecord
-    again: EpisodeRecord
 
-    @property
-    def differing(self) -> list[str]:
-        """Names of the fields whose bits differ."""
-        known = [name for name in sorted(vars(self.again)) if getattr(self.submitted, name) is not None]
-        first, second = (
-            [canonical({"": getattr(one, name)}) for name in known] for one in (self.submitted, self.again)
-        )
-        return [name for name, one, other in zip(known, first, second, strict=True) if one != other]
+def differing(submitted: EpisodeRecord, again: EpisodeRecord) -> list[str]:
+    """Names of the fields whose bits differ."""
+    old, new = vars(submitted), vars(again)
+    known = [name for name in sorted(new) if old[name] is not None]
+    return [name for name in known if canonical({"": old[name]}) != canonical({"": new[name]})]
 
 
 def verify(
@@ -93,11 +86,7 @@ def verify(
 
 
 def _check_possible(submission: Submission, allow_foreign_code: bool) -> None:
-    """Refuse what cannot be run again, or must not be.
-
-    Raises:
-        SubmissionError: says why.
-    """
+    """Refuse what cannot be run again, or must not be: raises SubmissionError, which says why."""
     policy = submission.policy
     if submission.backend != BACKEND:
         raise SubmissionError(f"its backend is {submission.backend}, this can run {BACKEND} only; verify it there")
@@ -115,11 +104,8 @@ def _check_possible(submission: Submission, allow_foreign_code: bool) -> None:
 
 
 def _scaffolds(submission: Submission, plans: str | None) -> str:
-    """What an evaluation calls the planner. A stranger's name for it is resolved only if it cannot do harm.
-
-    Raises:
-        SubmissionError: the plans cannot be made again, or would be others.
-    """
+    """What an evaluation calls the planner; raises SubmissionError if its plans cannot be made again, or would be
+    others. A stranger's name for it is resolved only if it cannot do harm."""
     declared = submission.plans
     if plans is None and not can_be_made_again(declared.provider):
         raise SubmissionError(
@@ -146,11 +132,7 @@ def _draw(report: Report, sample: int, rng: np.random.Generator) -> list[tuple[i
 
 
 def _unpack(path: Path, submission: Submission, folder: Path) -> None:
-    """Write the policy's files, whose names and contents were checked, to a folder of our own.
-
-    Raises:
-        SubmissionError: a file changed since it was checked.
-    """
+    """Write the policy's files, whose names were checked, to a folder of our own; none may have changed since."""
     with open_bundle(path) as bundle:
         for file in submission.policy.files:
             raw = bundle.read(file.path)
@@ -161,11 +143,7 @@ def _unpack(path: Path, submission: Submission, folder: Path) -> None:
 
 
 def _policy(submission: Submission, seed_index: int, task: str, folder: Path) -> Policy:
-    """The policy of a training seed.
-
-    Raises:
-        SubmissionError: it is another one than was evaluated, or asks for another environment.
-    """
+    """The policy of a training seed; raises SubmissionError if it is another one than was evaluated."""
     policy, made = submission.policy, _made(submission, seed_index, task, folder)
     if not policy.files and policy_source(policy.reference, made) != policy.checkpoints[seed_index]:
         raise SubmissionError(f"{policy.reference} is here another one than was evaluated; get that version")
@@ -194,29 +172,20 @@ def _run(
     for (task, index), group in itertools.groupby(drawn, key=lambda row: (row[1].task, row[0])):
         submitted = [record for _, record in group]
         policy = _policy(submission, index, task, folder)
-        stage = Stage(policy)
-        try:
+        with contextlib.closing(Stage(policy, scaffolds, submission.protocol.split)) as stage:
             for start in range(0, len(submitted), NUM_ENVS):
                 part = submitted[start : start + NUM_ENVS]
                 episodes = [(record.state, record.trial) for record in part]
-                again = stage.run(Job(task, episodes, policy, scaffolds, submission.protocol.split))
-                yield from map(Compared, [index] * len(part), part, again)
-        finally:
-            stage.close()
+                again = stage.run(task, episodes)
+                yield from zip([index] * len(part), part, again, strict=True)
 
 
 def _verification(report: Report, submission: Submission, compared: Sequence[Compared], seed: int) -> Verification:
     """What the comparison found."""
     differences = [
-        Difference(
-            task=pair.submitted.task,
-            seed_index=pair.seed_index,
-            state=pair.submitted.state,
-            trial=pair.submitted.trial,
-            fields=pair.differing,
-        )
-        for pair in compared
-        if pair.differing
+        Difference(task=row.task, seed_index=index, state=row.state, trial=row.trial, fields=fields)
+        for index, row, again in compared
+        if (fields := differing(row, again))
     ]
     made_with = submission.evaluated.numerics
     return Verification(
@@ -227,13 +196,13 @@ def _verification(report: Report, submission: Submission, compared: Sequence[Com
         episodes=submission.records.rows,
         sampled=len(compared),
         identical=len(compared) - len(differences),
-        same_outcome=sum(pair.submitted.success_once == pair.again.success_once for pair in compared),
+        same_outcome=sum(row.success_once == again.success_once for _, row, again in compared),
         differences=differences[:MAX_DIFFERENCES],
         foreign_code=submission.policy.kind == "foreign",
         backend=BACKEND,
         versions=version_words(package_versions()),
         numerics=numerics(),
-        other_processor=sum(numerics() != made_with[pair.seed_index] for pair in compared),
+        other_processor=sum(numerics() != made_with[index] for index, *_ in compared),
         hardware=machine_line(hardware()),
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

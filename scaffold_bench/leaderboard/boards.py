@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import multiprocessing
 import re
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from scaffold_bench.leaderboard.cache import Cache
+from scaffold_bench.leaderboard.cache import keep, kept_in
 from scaffold_bench.metrics import (
     Interval,
     Profile,
@@ -27,11 +27,12 @@ from scaffold_bench.metrics import (
     places,
     probability_of_improvement,
 )
+from scaffold_bench.metrics.bootstrap import rng_of
 from scaffold_bench.submissions.model import BUILT_IN, TRACKS, Aggregates, Score, Submission
 from scaffold_bench.submissions.planners import noise_of
 from scaffold_bench.submissions.suite import SUITES
 from scaffold_bench.submissions.text import plain
-from scaffold_bench.submissions.validate import Report, validate
+from scaffold_bench.submissions.validate import validate
 from scaffold_bench.submissions.verification import Verification
 
 MEAN = "mean"
@@ -84,7 +85,7 @@ class Entry:
 
 
 STORED = TypeAdapter(Entry)
-"""How an entry is kept as JSON."""
+"""How an entry is kept as JSON in the cache."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,10 @@ class Key:
     trials: int
 
     @property
-    def order(self) -> tuple[int, ...]:
+    def order(self) -> tuple[object, ...]:
         """Newest suite first, full before quick, then by track; larger protocols first."""
-        return (
-            -self.suite,
-            int(self.preset != "full"),
-            TRACKS.index(self.track),
-            -len(self.tasks),
-            -self.states,
-            -self.trials,
-        )
+        size = (-len(self.tasks), -self.states, -self.trials)
+        return (-self.suite, self.preset != "full", TRACKS.index(self.track), *size, self.backend, self.tasks)
 
 
 @dataclass(frozen=True)
@@ -139,7 +134,7 @@ class Board:
         found: dict[str, list[tuple[Entry, Interval]]] = {entry.slug: [] for entry in ordered}
         for (place, first), (other, second) in itertools.combinations(enumerate(ordered), 2):
             if other - place <= NEIGHBOURS // 2:
-                rng = _rng(f"{first.slug}|{second.slug}")
+                rng = rng_of(f"{first.slug}|{second.slug}")
                 share = probability_of_improvement(_arrays(first), _arrays(second), rng, SAMPLES)
                 found[first.slug].append((second, share))
                 turned = Interval(1 - share.mean, 1 - share.high, 1 - share.low)
@@ -152,19 +147,14 @@ class Board:
         if self.key.trials == 1:
             return []
         best = [entry for _, _, entry, _ in self.ranking(MEAN)][:NEIGHBOURS]
-        return [(e, performance_profile(_arrays(e), THRESHOLDS, _rng(e.slug), SAMPLES)) for e in best]
+        return [(e, performance_profile(_arrays(e), THRESHOLDS, rng_of(e.slug), SAMPLES)) for e in best]
 
     def ranking(self, measure: str) -> list[tuple[int, bool, Entry, Score]]:
         """Place, whether it is shared, method and score; best first."""
         scores = {entry.slug: score for entry in self.entries if (score := entry.score(measure)) is not None}
-        found = places({slug: Interval(score.mean, score.low, score.high) for slug, score in scores.items()})
+        found = places(scores)
         by_slug, taken = {entry.slug: entry for entry in self.entries}, list(found.values())
         return [(place, taken.count(place) > 1, by_slug[slug], scores[slug]) for slug, place in found.items()]
-
-
-def _rng(text: str) -> np.random.Generator:
-    """Resampling that depends on nothing but what is resampled: the same submissions give the same site."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
 
 
 def _arrays(entry: Entry) -> dict[str, np.ndarray]:
@@ -187,34 +177,28 @@ def candidates(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _entry(report: Report, slug: str) -> Entry:
-    submission, aggregates = report.submission, report.aggregates
-    assert submission is not None
-    assert aggregates is not None
-    return Entry(
-        slug=slug,
-        folder=plain(report.path.name),
-        submission=submission,
-        aggregates=aggregates,
+def _read(path: Path, cache: Path | None) -> Entry | Refused:
+    """Check a submission and keep what the pages need; the slug is given later."""
+    folder, kept = plain(path.name), kept_in(cache, path)
+    if kept is not None:
+        with contextlib.suppress(OSError, ValidationError):
+            return dataclasses.replace(STORED.validate_json(kept.read_bytes()), folder=folder)
+    report = validate(path)
+    if report.submission is None or report.aggregates is None or not report.ok:
+        return Refused(folder, tuple(report.problems))  # not kept: the reason may have passed by the next time
+    read = Entry(
+        slug="",
+        folder=folder,
+        submission=report.submission,
+        aggregates=report.aggregates,
         badge=report.badge,
         notes=tuple(report.notes),
         verification=report.verification,
         failure_flow=tuple(flows(attribute(record) for run in report.runs for record in run)),
         scores={task: values.mean(axis=2).tolist() for task, values in outcomes(report.runs).items()},
     )
-
-
-def _read(path: Path, cache: Cache | None = None) -> Entry | Refused:
-    """Check a submission and keep what the pages need; the slug is given later."""
-    key = None if cache is None else cache.key(path)
-    if cache is not None and key is not None and (kept := cache.get(key)) is not None:
-        return dataclasses.replace(STORED.validate_python(kept), folder=plain(path.name))
-    report = validate(path)
-    if not report.ok:  # not kept: the reason may have passed by the next time
-        return Refused(plain(path.name), tuple(report.problems))
-    read = _entry(report, "")
-    if cache is not None and key is not None and cache.key(path) == key:  # it did not change meanwhile
-        cache.put(key, STORED.dump_python(read, mode="json"))
+    if kept is not None and kept_in(cache, path) == kept:  # it did not change meanwhile
+        keep(kept, STORED.dump_json(read))
     return read
 
 
@@ -234,7 +218,7 @@ def read_submissions(folder: Path, workers: int = 1, cache: Path | None = None) 
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of submissions; give one with --submissions")
     paths = list(candidates(folder))
-    read_one = functools.partial(_read, cache=None if cache is None else Cache(cache))
+    read_one = functools.partial(_read, cache=cache)
     if workers > 1 and len(paths) > 1:
         with ProcessPoolExecutor(min(workers, len(paths)), multiprocessing.get_context("spawn")) as pool:
             read = list(pool.map(read_one, paths))
@@ -256,18 +240,10 @@ def boards_of(entries: Iterable[Entry]) -> list[Board]:
     found: dict[Key, list[Entry]] = {}
     for entry in entries:
         submission, protocol = entry.submission, entry.submission.protocol
-        key = Key(
-            suite=submission.suite,
-            preset=protocol.preset,
-            track=submission.track,
-            backend=submission.backend,
-            tasks=tuple(protocol.tasks),
-            states=protocol.states,
-            trials=protocol.trials,
-        )
+        common = (submission.suite, protocol.preset, submission.track, submission.backend)
+        key = Key(*common, tuple(protocol.tasks), protocol.states, protocol.trials)
         found.setdefault(key, []).append(entry)
-    ordered = sorted(found, key=lambda key: (*key.order, key.backend, key.tasks))
-    return [Board(key, tuple(found[key])) for key in ordered]
+    return [Board(key, tuple(found[key])) for key in sorted(found, key=lambda key: key.order)]
 
 
 def on_other_plans(entry: Entry, entries: Iterable[Entry]) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ PICTURE_LIMIT = 2**19
 """Bytes of a task's picture."""
 VIDEO_LIMIT = 2**20
 """Bytes of a video."""
+NOWHERE = Path(os.devnull)
+"""Stands for a folder that is not given: nothing is in it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def build(
     """
     target = Path(out)
     _check_target(target)
+    documents, recorded, filmed = (NOWHERE if given is None else Path(given) for given in (docs, traces, videos))
     entries, refused = read_submissions(Path(submissions), workers, None if cache is None else Path(cache))
     boards = boards_of(entries)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +73,11 @@ def build(
         made.mkdir()
         shown = [board_view(board) for board in boards]
         _write(made, "index.html", page("index", boards=shown, refused=refused))
-        replays = _write_replays(made, entries, None if traces is None else Path(traces))
-        copied = {e.slug: _copy_videos(made, e, None if videos is None else Path(videos)) for e in entries}
+        replays = _write_replays(made, entries, recorded)
+        copied = {entry.slug: _copy_videos(made, entry, filmed) for entry in entries}
         for board, view in zip(boards, shown, strict=True):
             for one in method_pages(board, view, entries, replays, copied):
                 _write(made, f"methods/{one.method.entry.slug}.html", page("method", page=one))
-        documents = None if docs is None else Path(docs)
         _write_tasks(made, shown, documents)
         _write(made, "submit.html", page("submit", text=markdown(_document(documents, "submit.md"))))
         with as_file(files(__package__).joinpath("static")) as static:
@@ -92,18 +95,14 @@ def build(
     )
 
 
-def _document(docs: Path | None, name: str) -> str:
+def _document(docs: Path, name: str) -> str:
     """A page of the documentation, "" if it is not there."""
-    path = None if docs is None else docs / name
-    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
+    path = docs / name
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _check_target(target: Path) -> None:
-    """Never replace what is not ours.
-
-    Raises:
-        ValueError: it exists and is no site.
-    """
+    """Never replace what is not ours: raises ValueError for what exists and is no site."""
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise ValueError(f"{target} is no folder; choose another one for the site")
     if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
@@ -116,14 +115,14 @@ def _write(root: Path, name: str, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _write_replays(root: Path, entries: Sequence[Entry], folder: Path | None) -> dict[str, dict[str, str]]:
+def _write_replays(root: Path, entries: Sequence[Entry], folder: Path) -> dict[str, dict[str, str]]:
     """The replays' pages; returns the addresses that each method's page links to, by slug and title."""
     slugs = {entry.folder: entry.slug for entry in entries}
     listed: dict[str, str] = {}
     of_method: dict[str, dict[str, str]] = {}
     refused = []
     taken: set[str] = set()
-    for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else []:
+    for path in sorted(folder.glob("*.json")):
         try:
             trace = read_trace(path)
         except SubmissionError as error:
@@ -153,37 +152,38 @@ def replay_page(trace: Trace, title: str, slug: str | None) -> str:
     )
 
 
-def _copy_videos(root: Path, entry: Entry, folder: Path | None) -> dict[str, str]:
+def _copy(file: Path, target: Path, limit: int) -> bool:
+    """Copy a picture or video, if there is one of at most so many bytes; returns whether there is."""
+    if file.is_symlink() or not file.is_file() or file.stat().st_size > limit:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target)
+    return True
+
+
+def _copy_videos(root: Path, entry: Entry, folder: Path) -> dict[str, str]:
     """Put a method's videos beside its page; returns their addresses by task."""
-    addresses = {}
-    for task in entry.submission.protocol.tasks:
-        video = None if folder is None else folder / entry.folder / f"{task}.mp4"
-        if video is not None and video.is_file() and not video.is_symlink() and video.stat().st_size <= VIDEO_LIMIT:
-            name = f"{entry.slug}-{task}.mp4"
-            (root / "videos").mkdir(exist_ok=True)
-            shutil.copyfile(video, root / "videos" / name)
-            addresses[task] = f"../videos/{name}"
-    return addresses
+    names = {task: f"{entry.slug}-{task}.mp4" for task in entry.submission.protocol.tasks}
+    return {
+        task: f"../videos/{name}"
+        for task, name in names.items()
+        if _copy(folder / entry.folder / f"{task}.mp4", root / "videos" / name, VIDEO_LIMIT)
+    }
 
 
-def _about(docs: Path | None, name: str) -> Markup:
+def _about(docs: Path, name: str) -> Markup:
     """What the documentation says about a task, from its first sentence to its keypoints."""
     text = _document(docs, f"tasks/{name}.md").partition("## Observation")[0]
     paragraphs = [part for part in text.split("\n\n") if not part.startswith(("<!--", "# ", "![", "Evaluation state"))]
     return markdown("\n\n".join(paragraphs))
 
 
-def _write_tasks(root: Path, boards: Sequence[BoardView], docs: Path | None) -> None:
+def _write_tasks(root: Path, boards: Sequence[BoardView], docs: Path) -> None:
     """The tasks' pages, with their pictures."""
     ids = all_tasks()
-    (root / "tasks").mkdir()
-    pictured = []
-    for name in ids:
-        picture = None if docs is None else docs / "tasks" / f"{name}.jpg"
-        if picture is not None and picture.is_file() and picture.stat().st_size <= PICTURE_LIMIT:
-            shutil.copyfile(picture, root / "tasks" / f"{name}.jpg")
-            pictured.append(name)
+    pictures = {name: Path("tasks") / f"{name}.jpg" for name in ids}
+    names = [name for name, place in pictures.items() if _copy(docs / place, root / place, PICTURE_LIMIT)]
     for name, env_id in ids.items():
         shown = {"name": name, "env_id": env_id, "boards": boards, "about": _about(docs, name)}
-        _write(root, f"tasks/{name}.html", page("task", **shown, picture=name in pictured))
-    _write(root, "tasks.html", page("tasks", ids=ids, pictures=pictured))
+        _write(root, f"tasks/{name}.html", page("task", **shown, picture=name in names))
+    _write(root, "tasks.html", page("tasks", ids=ids, pictures=names))

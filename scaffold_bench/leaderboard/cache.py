@@ -10,12 +10,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydantic
@@ -39,42 +36,34 @@ def _code() -> bytes:
     return digest.digest()
 
 
-@dataclass(frozen=True)
-class Cache:
-    """A folder with one JSON file for each submission."""
+def kept_in(folder: Path | None, path: Path) -> Path | None:
+    """The file in which what was found about a submission is kept, named by the submission's hash.
 
-    folder: Path
+    None without a folder, and for a submission that cannot be opened, which is refused quickly anyway.
+    """
+    if folder is None:
+        return None
+    digest = hashlib.sha256(_code())
+    try:
+        with open_bundle(path) as bundle:
+            for name, size in sorted(bundle.sizes.items()):
+                digest.update(f"{name}\n{size}\n".encode())
+                with bundle.open(name) as stream:
+                    while chunk := stream.read(CHUNK):
+                        digest.update(chunk)
+        beside = verification_path(path)
+        if path.is_file() and beside.is_file() and not beside.is_symlink():
+            with beside.open("rb") as file:
+                digest.update(b"beside\n" + file.read(CHUNK))
+    except (SubmissionError, OSError):
+        return None
+    return folder / f"{digest.hexdigest()}.json"
 
-    def key(self, path: Path) -> str | None:
-        """The hash of a submission; None for one that cannot be opened, which is refused quickly anyway."""
-        digest = hashlib.sha256(_code())
-        try:
-            with open_bundle(path) as bundle:
-                for name, size in sorted(bundle.sizes.items()):
-                    digest.update(f"{name}\n{size}\n".encode())
-                    with bundle.open(name) as stream:
-                        while chunk := stream.read(CHUNK):
-                            digest.update(chunk)
-            beside = verification_path(path)
-            if path.is_file() and beside.is_file() and not beside.is_symlink():
-                with beside.open("rb") as file:
-                    digest.update(b"beside\n" + file.read(CHUNK))
-        except (SubmissionError, OSError):
-            return None
-        return digest.hexdigest()
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """What was kept, if it is there and whole."""
-        try:
-            kept: dict[str, Any] = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return kept
-
-    def put(self, key: str, what: dict[str, Any]) -> None:
-        """Keep something, whole or not at all; without room for it everything works as before."""
-        partial = self.folder / f"{key}.{os.getpid()}.part"
-        with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(what, allow_nan=False), encoding="utf-8")
-            os.replace(partial, self.folder / f"{key}.json")
+def keep(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all; without room for it everything works as before."""
+    partial = file.with_suffix(f".{os.getpid()}.part")
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, file)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scaffold_bench.metrics import Profile
 from scaffold_bench.metrics.attribution import KEYPOINTS, OUTCOME, TRACKING
 
 GRID = (0, 25, 50, 75, 100)
@@ -33,11 +32,6 @@ def plot_y(share: float) -> str:
 def polyline(points: Iterable[tuple[float, float]]) -> str:
     """The ``points`` attribute of a line through shares (along, upwards)."""
     return " ".join(f"{plot_x(along)},{plot_y(up)}" for along, up in points)
-
-
-def profile_line(profile: Profile) -> str:
-    """The ``points`` attribute of a performance profile."""
-    return polyline(zip(profile.thresholds, profile.share, strict=True))
 
 
 @dataclass(frozen=True)
@@ -86,8 +80,7 @@ def sankey(flow: Sequence[tuple[str, str, int]]) -> Sankey:
     Args:
         flow: (from, to, episodes), as :func:`scaffold_bench.metrics.flows` gives them.
     """
-    leaving: Counter[str] = Counter()
-    reaching: Counter[str] = Counter()
+    leaving, reaching = Counter[str](), Counter[str]()
     for source, target, count in flow:
         leaving[source] += count
         reaching[target] += count
@@ -108,7 +101,12 @@ def sankey(flow: Sequence[tuple[str, str, int]]) -> Sankey:
         height, y1, y2 = count * unit, start[source], end[target]
         start[source], end[target] = y1 + height, y2 + height
         x1, x2 = nodes[source].x + NODE_WIDTH, nodes[target].x
-        path = _ribbon(x1, y1, x2, y2, height)
+        middle = (x1 + x2) / 2
+        path = (
+            f"M{x1:.1f},{y1:.1f} C{middle:.1f},{y1:.1f} {middle:.1f},{y2:.1f} {x2:.1f},{y2:.1f} "
+            f"V{y2 + height:.1f} C{middle:.1f},{y2 + height:.1f} {middle:.1f},{y1 + height:.1f} "
+            f"{x1:.1f},{y1 + height:.1f} Z"
+        )
         ribbons.append(Ribbon(f"{source} to {target}: {count}", _kind(target), path))
     description = "; ".join(f"{source} to {target}: {count} episodes" for source, target, count in flow)
     return Sankey(list(nodes.values()), ribbons, description)
@@ -116,13 +114,3 @@ def sankey(flow: Sequence[tuple[str, str, int]]) -> Sankey:
 
 def _kind(name: str) -> str:
     return "good" if name in GOOD else "neutral" if name in NEUTRAL else "bad"
-
-
-def _ribbon(x1: float, y1: float, x2: float, y2: float, height: float) -> str:
-    """A ribbon from the left to the right edge, whose tops are at y1 and y2."""
-    middle = (x1 + x2) / 2
-    return (
-        f"M{x1:.1f},{y1:.1f} C{middle:.1f},{y1:.1f} {middle:.1f},{y2:.1f} {x2:.1f},{y2:.1f} "
-        f"V{y2 + height:.1f} C{middle:.1f},{y2 + height:.1f} {middle:.1f},{y1 + height:.1f} "
-        f"{x1:.1f},{y1 + height:.1f} Z"
-    )

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from scaffold_bench.leaderboard import charts
 from scaffold_bench.leaderboard.boards import MEAN
 from scaffold_bench.metrics.columns import COLUMNS, SUCCESS_AT_END, SUCCESS_ONCE
+from scaffold_bench.submissions.facts import costs, count
 from scaffold_bench.submissions.model import TRACK_NAMES
 from scaffold_bench.submissions.text import check_link
 from scaffold_bench.submissions.verification import BADGES, SELF_REPORTED
@@ -50,6 +51,9 @@ TEMPLATES.globals.update(
     SUCCESS_AT_END=SUCCESS_AT_END,
     SUCCESS_ONCE=SUCCESS_ONCE,
     TRACK_NAMES=TRACK_NAMES,
+    costs=costs,
+    count=count,
+    zip=zip,
 )
 
 

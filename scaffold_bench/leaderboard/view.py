@@ -5,13 +5,13 @@ Texts come from submissions and are not escaped here: the templates and :mod:`sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scaffold_bench.leaderboard.boards import MEAN, Board, Entry, Key, on_other_plans
-from scaffold_bench.metrics import Profile
+from scaffold_bench.metrics import Interval, Profile
 from scaffold_bench.metrics.columns import INTERQUARTILE_MEAN, SUCCESS_AT_END, SUCCESS_ONCE
-from scaffold_bench.submissions.facts import costs, count, evaluation, protocol_line, settings
+from scaffold_bench.submissions.facts import evaluation, protocol_line, settings
 from scaffold_bench.submissions.model import TRACK_NAMES, Score
 from scaffold_bench.submissions.planners import noise_of
 from scaffold_bench.submissions.suite import CURRENT
@@ -47,24 +47,6 @@ class Method:
     def size(self) -> str:
         """Start states and trials of each."""
         return f"{self.entry.submission.protocol.states} × {self.entry.submission.protocol.trials}"
-
-    @property
-    def steps(self) -> str:
-        return count(self.entry.submission.training.steps)
-
-    @property
-    def seeds(self) -> int:
-        """Number of training seeds."""
-        return len(self.entry.submission.protocol.training_seeds)
-
-    @property
-    def mean(self) -> Score:
-        """Success once, mean over tasks."""
-        return self.entry.aggregates.mean_success_once
-
-    @property
-    def costs(self) -> dict[str, str]:
-        return costs(self.entry.submission)
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -120,7 +102,7 @@ class MethodPage:
     method: Method
     board: BoardView
     tiles: dict[str, Score | str]
-    comparisons: list[tuple[Method, Score]]
+    comparisons: list[tuple[Method, Interval]]
     same_policy: list[Method]
     noise_curve: list[tuple[float, Score]]
     replays: Mapping[str, str]
@@ -157,7 +139,7 @@ def method_pages(
     entries: Sequence[Entry],
     replays: Mapping[str, Mapping[str, str]],
     videos: Mapping[str, Mapping[str, str]],
-) -> list[MethodPage]:
+) -> Iterator[MethodPage]:
     """The pages of a board's methods.
 
     Args:
@@ -165,31 +147,24 @@ def method_pages(
         replays, videos: addresses by title or task, by the entry's slug.
     """
     compared = board.comparisons()
-    pages = []
     for row in shown.rankings[MEAN]:
         entry, numbers = row.method.entry, row.method.entry.aggregates
         same = on_other_plans(entry, entries)
-        pages.append(
-            MethodPage(
-                method=row.method,
-                board=shown,
-                tiles={
-                    "place": f"{row.place}{' (shared)' if row.shared else ''} of {len(board.entries)}",
-                    f"mean {SUCCESS_ONCE.heading}": row.score,
-                    INTERQUARTILE_MEAN.heading: numbers.interquartile_mean_success_once,
-                    f"mean {SUCCESS_AT_END.heading}": row.at_end,
-                },
-                comparisons=[
-                    (Method(other), Score(mean=share.mean, low=share.low, high=share.high))
-                    for other, share in compared[entry.slug]
-                ],
-                same_policy=[Method(other) for other in same],
-                noise_curve=_noise_curve(entry, same),
-                replays=replays.get(entry.slug, {}),
-                videos=videos.get(entry.slug, {}),
-            )
+        yield MethodPage(
+            method=row.method,
+            board=shown,
+            tiles={
+                "place": f"{row.place}{' (shared)' if row.shared else ''} of {len(board.entries)}",
+                f"mean {SUCCESS_ONCE.heading}": row.score,
+                INTERQUARTILE_MEAN.heading: numbers.interquartile_mean_success_once,
+                f"mean {SUCCESS_AT_END.heading}": row.at_end,
+            },
+            comparisons=[(Method(other), share) for other, share in compared[entry.slug]],
+            same_policy=[Method(other) for other in same],
+            noise_curve=_noise_curve(entry, same),
+            replays=replays.get(entry.slug, {}),
+            videos=videos.get(entry.slug, {}),
         )
-    return pages
 
 
 def _noise_curve(entry: Entry, same: Sequence[Entry]) -> list[tuple[float, Score]]:

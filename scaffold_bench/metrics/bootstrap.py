@@ -3,8 +3,10 @@ first."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,22 @@ class Interval:
     mean: float
     low: float
     high: float
+
+
+class Spread(Protocol):
+    """What has a mean and its interval: an :class:`Interval`, or one that a submission declares."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def rng_of(text: str) -> np.random.Generator:
+    """Resampling that depends on nothing but what is resampled, so that everybody recomputes the same last bit."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
 
 
 def percentile_interval(mean: float, samples: FloatArray) -> Interval:

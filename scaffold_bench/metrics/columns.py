@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-
-class Spread(Protocol):
-    """A mean and its 95 % interval."""
-
-    @property
-    def mean(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
+from scaffold_bench.metrics.bootstrap import Spread
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaffold_bench.metrics.bootstrap import BLOCK, BOOTSTRAP_SAMPLES, CONFIDENCE, Interval, percentile_interval
+from scaffold_bench.metrics.bootstrap import BLOCK, BOOTSTRAP_SAMPLES, CONFIDENCE, Interval, Spread, percentile_interval
 from scaffold_bench.spec import FloatArray
 
 Scores = Mapping[str, FloatArray]
@@ -19,11 +19,7 @@ Scores = Mapping[str, FloatArray]
 
 
 def _shared_tasks(methods: Sequence[Scores]) -> list[str]:
-    """The tasks that all methods have.
-
-    Raises:
-        ValueError: there are none, or scores of another shape.
-    """
+    """The tasks that all methods have; raises ValueError if there are none, or scores have another shape."""
     tasks = sorted(set.intersection(*(set(method) for method in methods))) if methods else []
     if not tasks:
         raise ValueError("the methods have no task in common")
@@ -71,7 +67,7 @@ def probability_of_improvement(
     return percentile_interval(estimate, resampled / len(tasks))
 
 
-def places(intervals: Mapping[str, Interval]) -> dict[str, int]:
+def places(intervals: Mapping[str, Spread]) -> dict[str, int]:
     """Ranks that are shared unless the intervals tell methods apart.
 
     A method's place is one more than the number of methods whose whole interval lies above its own. So the place says

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from scaffold_bench.metrics.bootstrap import (
     interquartile_mean,
     interquartile_means,
     percentile_interval,
+    rng_of,
 )
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.spec import FloatArray
@@ -47,18 +48,9 @@ class TaskSummary:
         return cls(**{**summary, **intervals})
 
 
-def _rng(task: str, field: str) -> np.random.Generator:
-    """Resampling depends on nothing but what is resampled, so a summary can be recomputed to the last bit."""
-    seed = hashlib.sha256(f"{task}|{field}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(seed[:8], "little"))
-
-
 def _task_summary(ordered: Sequence[EpisodeRecord], once: Interval, at_end: Interval) -> TaskSummary:
     """The scores of one task's records, whose order decides the last bits of the means."""
-    failures: dict[str, int] = {}
-    for record in ordered:
-        if record.failure:
-            failures[record.failure] = failures.get(record.failure, 0) + 1
+    failures = Counter(record.failure for record in ordered if record.failure)
 
     def mean(field: str) -> float:
         return float(np.mean([getattr(record, field) for record in ordered]))
@@ -141,7 +133,7 @@ def summarize_runs(runs: Sequence[Sequence[EpisodeRecord]]) -> dict[str, Any]:
     tasks: dict[str, Any] = {}
     samples = np.empty((len(once), 2, BOOTSTRAP_SAMPLES))
     for task, of_task in zip(once, samples, strict=True):
-        of_task[:] = hierarchical_bootstrap(np.stack([once[task], at_end[task]]), _rng(task, "runs"))
+        of_task[:] = hierarchical_bootstrap(np.stack([once[task], at_end[task]]), rng_of(f"{task}|runs"))
         intervals = (
             percentile_interval(float(values[task].mean()), of_task[i]) for i, values in enumerate((once, at_end))
         )

@@ -6,9 +6,10 @@ import datetime
 import fcntl
 import os
 import platform
+import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,27 +62,17 @@ def sole_writer(folder: Path | None) -> Iterator[None]:
         os.close(handle)
 
 
-class RecordWriter:
-    """Appends records; every line is on disk before the next is written."""
-
-    def __init__(self, path: Path, keep: Sequence[EpisodeRecord]) -> None:
-        # rewriting what is kept drops a torn last line
-        write_atomically(path, "".join(record_line(record) for record in keep))
-        self._file = path.open("a", encoding="utf-8")
-
-    def add(self, record: EpisodeRecord) -> None:
-        self._file.write(record_line(record))
-        self._file.flush()
-
-    def close(self) -> None:
-        os.fsync(self._file.fileno())
-        self._file.close()
-
-    def __enter__(self) -> RecordWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def written(path: Path, keep: Iterable[EpisodeRecord], fresh: Iterable[EpisodeRecord]) -> Iterator[EpisodeRecord]:
+    """Pass fresh records through; each is in the file, after those that are kept, before it is handed on."""
+    write_atomically(path, "".join(map(record_line, keep)))  # which drops a torn last line
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            for record in fresh:
+                file.write(record_line(record))
+                file.flush()
+                yield record
+        finally:
+            os.fsync(file.fileno())
 
 
 def package_versions() -> dict[str, str]:
@@ -98,13 +89,9 @@ def package_versions() -> dict[str, str]:
 def hardware() -> dict[str, Any]:
     """The machine in words."""
     model = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
+    with suppress(OSError):
+        if named := re.search(r"^model name\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE):
+            model = named[1].strip()
     return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(), "machine": platform.machine()}
 
 

@@ -5,34 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scaffold_bench.records.episode import EpisodeRecord, parse_record
 from scaffold_bench.records.folder import MANIFEST, RECORDS, EvaluationError
-
-
-@dataclass(frozen=True)
-class Run:
-    """An evaluation in a folder, finished or not.
-
-    Attributes:
-        path: the folder. manifest: what was run. records: of the episodes so far, in the order of the file.
-    """
-
-    path: Path
-    manifest: dict[str, Any]
-    records: list[EpisodeRecord]
-
-
-def read_run(folder: Path) -> Run:
-    """Read an evaluation.
-
-    Raises:
-        EvaluationError: the folder holds none, or a file is damaged.
-    """
-    return Run(folder, read_manifest(folder), read_records(folder))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

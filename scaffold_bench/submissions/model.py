@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
@@ -69,6 +69,9 @@ Numerics = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 """Fingerprint of the bits that a machine computes."""
 Count = Annotated[int, Field(ge=0, le=MAX_ROWS)]
 Share = Annotated[float, Field(ge=0, le=1)]
+T = TypeVar("T")
+OfRuns = Annotated[list[T | None], Field(min_length=1, max_length=MAX_SEEDS)]
+"""One entry for every run, null where it is not known."""
 
 
 class Part(BaseModel):
@@ -94,9 +97,7 @@ class Protocol(Part):
     tasks: Annotated[list[Word], Field(min_length=1, max_length=20)]
     states: Annotated[int, Field(ge=1, le=FULL_STATES)]
     trials: Annotated[int, Field(ge=1, le=100)]
-    training_seeds: Annotated[
-        list[Annotated[int, Field(ge=0, lt=2**63)] | None], Field(min_length=1, max_length=MAX_SEEDS)
-    ]
+    training_seeds: OfRuns[Annotated[int, Field(ge=0, lt=2**63)]]
 
     @property
     def rows(self) -> int:
@@ -147,7 +148,7 @@ class Policy(Part):
 
     kind: Literal["reference", "plan-only", "plan-grasp", "random", "actor", "foreign"]
     reference: Line
-    checkpoints: Annotated[list[Sha256 | None], Field(min_length=1, max_length=MAX_SEEDS)]
+    checkpoints: OfRuns[Sha256]
     files: Annotated[list[PolicyFile], Field(max_length=20 * MAX_SEEDS)]
 
     @property
@@ -177,10 +178,8 @@ class Evaluated(Part):
     are in no commit."""
 
     versions: Annotated[dict[Word, Word], Field(min_length=1, max_length=20)]
-    commits: Annotated[
-        list[Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None], Field(min_length=1, max_length=MAX_SEEDS)
-    ]
-    numerics: Annotated[list[Numerics | None], Field(min_length=1, max_length=MAX_SEEDS)]
+    commits: OfRuns[Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]]
+    numerics: OfRuns[Numerics]
     dirty: bool
     hardware: Line
     date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from typing import Any
 from scaffold_bench.files import ZOO, actor_files, hash_of_files
 from scaffold_bench.metrics import summarize_runs
 from scaffold_bench.records.codec import to_json
-from scaffold_bench.records.episode import followed_plans_hash, record_line
+from scaffold_bench.records.episode import EpisodeRecord, followed_plans_hash, record_line
 from scaffold_bench.records.folder import RUN_SETTINGS, EvaluationError
-from scaffold_bench.records.run import Run, read_run
+from scaffold_bench.records.run import read_manifest, read_records
 from scaffold_bench.submissions.model import (
     BUILT_IN,
     FORMAT,
@@ -68,10 +68,21 @@ class About:
 
 
 @dataclass(frozen=True)
-class Finished(Run):
-    """A finished evaluation: its records are in the suite's order; ``policy_files`` are those of its stored actor."""
+class Finished:
+    """A finished evaluation in a folder: its records are in the suite's order; ``policy_files`` are those of its stored
+    actor, and ``facts`` what they say about their training."""
 
+    path: Path
+    manifest: dict[str, Any]
+    records: list[EpisodeRecord]
     policy_files: list[Path]
+    facts: list[dict[str, Any]]
+
+    @property
+    def kind(self) -> str:
+        """What acted, as :class:`~scaffold_bench.submissions.model.Policy` says it."""
+        policy = self.manifest["policy"]
+        return policy if policy in BUILT_IN else "actor" if policy.startswith(("zoo:", "file:")) else "foreign"
 
 
 def prepare(run_dirs: Sequence[str | Path], out: str | Path, about: About | None = None) -> Report:
@@ -106,8 +117,7 @@ def load_run(path: Path) -> Finished:
         SubmissionError: it is none, or it is not finished.
     """
     try:
-        run = read_run(path)
-        manifest, suite = run.manifest, SUITES[CURRENT]
+        manifest, records = read_manifest(path), read_records(path)
         expected = len(manifest["tasks"]) * manifest["states"] * manifest["trials"]
         files = _policy_files(manifest["policy"])
     except EvaluationError as error:
@@ -117,13 +127,11 @@ def load_run(path: Path) -> Finished:
         raise SubmissionError(
             f"{path} is no finished evaluation ({reason}); give a folder that 'evaluate --out' wrote"
         ) from None
-    if len(run.records) != expected:
-        raise SubmissionError(
-            f"{path} has {len(run.records)} of {expected} episodes; run its command again to finish it"
-        )
-    order = {task: place for place, task in enumerate(suite.env_ids)}
-    records = sorted(run.records, key=lambda record: (order.get(record.task, len(order)), record.state, record.trial))
-    return Finished(path, manifest, records, files)
+    if len(records) != expected:
+        raise SubmissionError(f"{path} has {len(records)} of {expected} episodes; run its command again to finish it")
+    order = {task: place for place, task in enumerate(SUITES[CURRENT].env_ids)}
+    records.sort(key=lambda record: (order.get(record.task, len(order)), record.state, record.trial))
+    return Finished(path, manifest, records, files, [facts_of(file) for file in files])
 
 
 def _policy_files(policy: str) -> list[Path]:
@@ -139,15 +147,11 @@ def _policy_files(policy: str) -> list[Path]:
 
 
 def _check_alike(runs: Sequence[Finished]) -> None:
-    """Refuse runs that are not one method's.
-
-    Raises:
-        SubmissionError: names what differs.
-    """
+    """Refuse runs that are not one method's: raises SubmissionError, which names what differs."""
     first = runs[0].manifest
     for run in runs:
         different = [name for name in RUN_SETTINGS if run.manifest.get(name) != first.get(name)]
-        if _kind(run.manifest["policy"]) != _kind(first["policy"]):
+        if run.kind != runs[0].kind:
             different.append("policy")
         if different:
             raise SubmissionError(
@@ -159,17 +163,9 @@ def _check_alike(runs: Sequence[Finished]) -> None:
             raise SubmissionError(f"{run.path}: the policy's files are not those that were evaluated; evaluate again")
 
 
-def _kind(policy: str) -> str:
-    if policy in BUILT_IN:
-        return policy
-    return "actor" if policy.startswith(("zoo:", "file:")) else "foreign"
-
-
 def _files(runs: Sequence[Finished], about: About) -> dict[str, bytes]:
     """The submission's files by name."""
-    kind = _kind(runs[0].manifest["policy"])
-    facts = _training(runs)
-    seeds = _seeds(runs, about, kind, facts)
+    seeds = _seeds(runs, about)
     packed: dict[str, bytes] = {}
     stored = []
     named = {run.manifest["policy"] for run in runs}
@@ -181,7 +177,7 @@ def _files(runs: Sequence[Finished], about: About) -> dict[str, bytes]:
             stored.append({"path": name, "sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)})
     lines = _lines(runs, seeds)
     packed[RECORDS] = gzip.compress(lines, 9, mtime=0)
-    submission = _submission(runs, about, kind, seeds, facts, stored, lines)
+    submission = _submission(runs, about, seeds, stored, lines)
     text = to_json(submission.model_dump(), indent=1, ensure_ascii=False)
     return {SUBMISSION: f"{text}\n".encode(), **packed}
 
@@ -196,20 +192,10 @@ def _lines(runs: Sequence[Finished], seeds: Sequence[int | None]) -> bytes:
     return "".join(line for lines in by_task.values() for line in lines).encode("ascii")
 
 
-def _training(runs: Sequence[Finished]) -> list[list[dict[str, Any]]]:
-    """What the policies' files of each run say about their training."""
-    return [[facts_of(path) for path in run.policy_files] for run in runs]
-
-
-def _seeds(
-    runs: Sequence[Finished], about: About, kind: str, facts: Sequence[Sequence[dict[str, Any]]]
-) -> list[int] | list[None]:
-    """The training seed of each run: as given, else as the policies' files say, else none for what learns nothing.
-
-    Raises:
-        SubmissionError: they are needed and not known.
-    """
-    given = about.training_seeds
+def _seeds(runs: Sequence[Finished], about: About) -> list[int] | list[None]:
+    """The training seed of each run: as given, else as the policies' files say, else none for what learns nothing;
+    raises SubmissionError if they are needed and not known."""
+    given, kind = about.training_seeds, runs[0].kind
     if given and (len(given) != len(runs) or kind in BUILT_IN):
         raise SubmissionError(
             f"there are {len(given)} training seeds for {len(runs)} runs of a policy of the kind {kind}; give one for "
@@ -217,7 +203,7 @@ def _seeds(
         )
     if given:
         return list(given)
-    stored = [{fact.get("seed") for fact in of_run} for of_run in facts]
+    stored = [{fact.get("seed") for fact in run.facts} for run in runs]
     if all(len(seeds) == 1 and all(type(seed) is int for seed in seeds) for seeds in stored):
         return [seed for seeds in stored for seed in seeds]
     if len(runs) == 1 and kind != "actor":
@@ -225,16 +211,11 @@ def _seeds(
     raise SubmissionError("the training seeds of the runs are not known; give them with --training-seeds")
 
 
-def _cost(facts: Sequence[Sequence[dict[str, Any]]], name: str) -> float | None:
+def _cost(runs: Sequence[Finished], name: str) -> float | None:
     """What the policies' files say their training took: summed over a run's files, mean over the runs."""
-    sums: list[float] = []
-    for of_run in facts:
-        numbers = [fact.get(name) for fact in of_run]
-        known = [float(number) for number in numbers if isinstance(number, int | float)]
-        if not known or len(known) < len(numbers):
-            return None
-        sums.append(sum(known))
-    return mean(sums)
+    numbers: list[list[Any]] = [[fact.get(name) for fact in run.facts] for run in runs]
+    known = all(of_run and all(isinstance(number, int | float) for number in of_run) for of_run in numbers)
+    return mean(float(sum(of_run)) for of_run in numbers) if known else None
 
 
 def version_words(versions: Mapping[str, str]) -> dict[str, str]:
@@ -248,19 +229,9 @@ def machine_line(hardware: Mapping[str, Any]) -> str:
 
 
 def _submission(
-    runs: Sequence[Finished],
-    about: About,
-    kind: str,
-    seeds: Sequence[int | None],
-    facts: Sequence[Sequence[dict[str, Any]]],
-    stored: list[dict[str, Any]],
-    lines: bytes,
+    runs: Sequence[Finished], about: About, seeds: Sequence[int | None], stored: list[dict[str, Any]], lines: bytes
 ) -> Submission:
-    """What ``submission.json`` says.
-
-    Raises:
-        SubmissionError: something given is not as it must be.
-    """
+    """What ``submission.json`` says; raises SubmissionError if something given is not as it must be."""
     manifest, suite = runs[0].manifest, SUITES[CURRENT]
     tasks = [task for task in suite.env_ids if suite.env_ids[task] in manifest["tasks"]]
     if len(tasks) < len(manifest["tasks"]):
@@ -269,7 +240,7 @@ def _submission(
     size = (len(tasks), manifest["states"], manifest["trials"])
     full = size == (len(suite.env_ids), FULL_STATES, FULL_TRIALS) and enough
     planner = without_folders(manifest["scaffolds"])
-    steps, minutes = _cost(facts, "steps"), _cost(facts, "minutes")
+    steps, minutes = _cost(runs, "steps"), _cost(runs, "minutes")
     hours = about.training_hours if about.training_hours is not None or minutes is None else round(minutes / 60, 3)
     reference = manifest["policy"]
     return check_submission(
@@ -301,7 +272,7 @@ def _submission(
                 "set_sha256": followed_plans_hash(record for run in runs for record in run.records),
             },
             "policy": {
-                "kind": kind,
+                "kind": runs[0].kind,
                 "reference": f"file:{Path(reference[5:]).name}" if reference.startswith("file:") else reference,
                 "checkpoints": [run.manifest["policy_source"] for run in runs],
                 "files": stored,
@@ -327,15 +298,10 @@ def _submission(
 
 
 def _write(target: Path, files: dict[str, bytes]) -> Report:
-    """Write the files under another name, check them, and rename them.
-
-    Raises:
-        SubmissionError: what was written is not valid.
-    """
+    """Write the files under another name, check them, and rename them; raises SubmissionError if they are not valid."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.part")
-    _remove(partial)
-    try:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".submission-") as folder:
+        partial = Path(folder) / target.name
         if target.suffix == ".zip":
             _write_archive(partial, files)
         else:
@@ -346,8 +312,6 @@ def _write(target: Path, files: dict[str, bytes]) -> Report:
         if report.problems:
             raise SubmissionError(*report.problems)
         os.replace(partial, target)
-    finally:
-        _remove(partial)
     report.path = target
     return report
 
@@ -359,10 +323,3 @@ def _write_archive(path: Path, files: dict[str, bytes]) -> None:
             info = zipfile.ZipInfo(name)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
             archive.writestr(info, raw)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import IO, Any
 
-import numpy as np
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
@@ -32,6 +33,8 @@ CHUNK = 2**16
 ROUNDING = 1e-9
 """A mean of equal numbers may be larger than the largest by its last bits."""
 FAILURES = ("", "plan", "tracking", "task")
+Place = tuple[int, ...]
+"""A row's numbers of task, training seed, state and trial."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -57,7 +60,7 @@ def parse_row(line: str) -> Row:
     return row
 
 
-def read_lines(packed: BinaryIO, digest: Any) -> Iterator[str]:
+def read_lines(packed: IO[bytes], digest: Any) -> Iterator[str]:
     """The lines of a gzip stream without their breaks, of no more bytes than a submission may have.
 
     Args:
@@ -93,13 +96,13 @@ class Rows:
         plans_sha256: of all plans, see :func:`followed_plans_hash`.
     """
 
-    def __init__(self, packed: BinaryIO, protocol: Protocol, env_ids: Mapping[str, str]) -> None:
+    def __init__(self, packed: IO[bytes], protocol: Protocol, env_ids: Mapping[str, str]) -> None:
         self.runs: list[list[EpisodeRecord]] = [[] for _ in protocol.training_seeds]
         self.problems: list[str] = []
         self.sha256: str | None = None
         self._protocol, self._env_ids = protocol, env_ids
         self._tasks = {task: place for place, task in enumerate(protocol.tasks)}
-        places: list[int] = []
+        places: list[Place] = []
         digest = hashlib.sha256()
         for number, line in enumerate(read_lines(packed, digest), start=1):
             if number > 2 * protocol.rows or len(self.problems) >= MAX_LISTED:
@@ -112,19 +115,15 @@ class Rows:
         else:
             self.sha256 = digest.hexdigest()
         if not self.problems:
-            self._check_coverage(np.array(places, dtype=np.int64))
+            self._check_coverage(places)
         if not self.problems and len({record.lost_step is None for run in self.runs for record in run}) > 1:
             self.problems.append(
                 f"{RECORDS}: some rows say when tracking was lost, others do not; evaluate all with one release"
             )
         self.plans_sha256 = followed_plans_hash(record for run in self.runs for record in run)
 
-    def _take(self, row: Row) -> int:
-        """Keep a row; returns its place among all that there must be.
-
-        Raises:
-            ValueError: it does not belong to the protocol, or contradicts itself.
-        """
+    def _take(self, row: Row) -> Place:
+        """Keep a row and return its place; raises ValueError if it is not the protocol's or contradicts itself."""
         protocol, seeds = self._protocol, self._protocol.training_seeds
         if not 0 <= row.seed_index < len(seeds) or seeds[row.seed_index] != row.training_seed:
             raise ValueError(f"has training seed {row.training_seed} as number {row.seed_index}, unlike the protocol")
@@ -138,29 +137,29 @@ class Rows:
         if (wrong := contradiction(row)) is not None:
             raise ValueError(wrong)
         self.runs[row.seed_index].append(row)
-        return ((task * len(seeds) + row.seed_index) * protocol.states + row.state) * protocol.trials + row.trial
+        return task, row.seed_index, row.state, row.trial
 
-    def _check_coverage(self, places: np.ndarray) -> None:
+    def _check_coverage(self, places: list[Place]) -> None:
         """Every episode once and in order."""
-        counts = np.bincount(places, minlength=self._protocol.rows)
-        for what, which in (("missing", counts == 0), ("there more than once", counts > 1)):
-            found = np.flatnonzero(which)
-            self.problems += [f"{RECORDS}: {self._episode(int(place))} is {what}" for place in found[:MAX_LISTED]]
+        protocol = self._protocol
+        sizes = (len(protocol.tasks), len(protocol.training_seeds), protocol.states, protocol.trials)
+        counts, wanted = Counter(places), list(itertools.product(*map(range, sizes)))
+        missing = [place for place in wanted if place not in counts]
+        repeated = [place for place in wanted if counts[place] > 1]
+        for what, found in (("missing", missing), ("there more than once", repeated)):
+            self.problems += [f"{RECORDS}: {self._episode(place)} is {what}" for place in found[:MAX_LISTED]]
             if len(found) > MAX_LISTED:
                 self.problems.append(f"{RECORDS}: {len(found) - MAX_LISTED} more episodes are {what}")
-        if not self.problems and (places[1:] < places[:-1]).any():
-            first = int(np.flatnonzero(places[1:] < places[:-1])[0])
+        if not self.problems and places != wanted:
+            number, place = next((row, place) for row, place in enumerate(places[1:], 2) if place < places[row - 2])
             self.problems.append(
-                f"{RECORDS}: row {first + 2}, {self._episode(int(places[first + 1]))}, is out of order; rows go by "
-                "task, training seed, state and trial"
+                f"{RECORDS}: row {number}, {self._episode(place)}, is out of order; rows go by task, training seed, "
+                "state and trial"
             )
 
-    def _episode(self, place: int) -> str:
-        protocol = self._protocol
-        rest, trial = divmod(place, protocol.trials)
-        rest, state = divmod(rest, protocol.states)
-        task, seed = divmod(rest, len(protocol.training_seeds))
-        return f"{protocol.tasks[task]}, training seed number {seed}, state {state}, trial {trial}"
+    def _episode(self, place: Place) -> str:
+        task, seed, state, trial = place
+        return f"{self._protocol.tasks[task]}, training seed number {seed}, state {state}, trial {trial}"
 
 
 _seed = lru_cache(maxsize=20_000)(trial_seed)

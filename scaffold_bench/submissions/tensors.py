@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from scaffold_bench.submissions.model import SubmissionError
 from scaffold_bench.submissions.text import plain
@@ -17,7 +17,7 @@ BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, 
 CHUNK = 2**20
 
 
-def check_safetensors(stream: BinaryIO, size: int, name: str, also: Any) -> str:
+def check_safetensors(stream: IO[bytes], size: int, name: str, also: Any) -> str:
     """The SHA-256 of a safetensors file.
 
     Args:
@@ -62,11 +62,8 @@ def facts_of(path: Path) -> dict[str, Any]:
 
 
 def _tensor_bytes(header: bytes) -> int:
-    """Bytes that a header's tensors take; they must lie side by side from the first byte on.
-
-    Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is no such header.
-    """
+    """Bytes that a header's tensors take; they must lie side by side from the first byte on. What is no such header
+    raises ValueError, TypeError, KeyError or AttributeError."""
     tensors: dict[str, Any] = json.loads(header.decode("utf-8"))
     tensors.pop("__metadata__", None)
     if not 1 <= len(tensors) <= MAX_TENSORS:

@@ -85,13 +85,16 @@ def check_link(text: str) -> str:
     return text
 
 
+def _on_one_line(text: object) -> str:
+    return str(text).replace("\n", " ")
+
+
 def escape(text: object) -> str:
     """Text that HTML (also inside an attribute's quotes) and Markdown show as it is and never obey.
 
     Everything but letters, digits, spaces and commas becomes a character reference; a new line becomes a space.
     """
-    flat = " ".join(str(text).split("\n"))
-    return "".join(c if c.isalnum() or c in " ," else f"&#{ord(c)};" for c in flat)
+    return "".join(c if c.isalnum() or c in " ," else f"&#{ord(c)};" for c in _on_one_line(text))
 
 
 def markdown_text(text: object) -> str:
@@ -102,13 +105,13 @@ def markdown_text(text: object) -> str:
     """
     return OBEYED.sub(
         lambda found: f"<span>&#{ord(found[0])};</span>" if found["link"] else f"&#{ord(found[0])};",
-        " ".join(str(text).split("\n")),
+        _on_one_line(text),
     )
 
 
 def markdown_code(text: object) -> str:
     """Text as code in Markdown: between backticks where nothing in it could end them or a table's cell."""
-    flat = " ".join(str(text).split("\n"))
+    flat = _on_one_line(text)
     return f"`{flat}`" if CODE.fullmatch(flat) else f"<code>{escape(flat)}</code>"
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from scaffold_bench.files import write_atomically
 from scaffold_bench.records.codec import to_json
 from scaffold_bench.submissions.bundle import VERIFICATION
-from scaffold_bench.submissions.model import MAX_ROWS, MAX_SUBMISSION_BYTES, Line, Numerics, Part, Sha256, Word
+from scaffold_bench.submissions.model import MAX_SUBMISSION_BYTES, Count, Line, Numerics, Part, Sha256, Word
 
 SELF_REPORTED, RECOMPUTED, RERUN = "self-reported", "recomputed", "re-run"
 BADGES = {
@@ -30,16 +30,14 @@ ENOUGH = 50
 with a probability of 0.9^50 = 0.5 %."""
 MAX_DIFFERENCES = 20
 
-Sampled = Annotated[int, Field(ge=0, le=MAX_ROWS)]
-
 
 class Difference(Part):
     """An episode that came out differently, and the fields that did."""
 
     task: Word
-    seed_index: Sampled
-    state: Sampled
-    trial: Sampled
+    seed_index: Count
+    state: Count
+    trial: Count
     fields: Annotated[list[Word], Field(max_length=40)]
 
 
@@ -55,15 +53,15 @@ class Verification(Part):
     submission_sha256: Sha256
     records_sha256: Sha256
     sample_seed: Annotated[int, Field(ge=0, lt=2**63)]
-    episodes: Sampled
-    sampled: Sampled
-    identical: Sampled
-    same_outcome: Sampled
+    episodes: Count
+    sampled: Count
+    identical: Count
+    same_outcome: Count
     differences: Annotated[list[Difference], Field(max_length=MAX_DIFFERENCES)]
     foreign_code: bool
     backend: Word
     numerics: Numerics
-    other_processor: Sampled
+    other_processor: Count
     versions: Annotated[dict[Word, Word], Field(max_length=20)]
     hardware: Line
     date: Line

@@ -22,8 +22,9 @@ from scaffold_bench.evaluation.rollout import CONTACT_FORCE, EpisodeTally, run_e
 from scaffold_bench.metrics import summarize
 from scaffold_bench.policies.base import Episode
 from scaffold_bench.policies.scripted import RandomPolicy, ReferencePolicy
+from scaffold_bench.records import folder as record_folder
 from scaffold_bench.records.episode import record_line
-from scaffold_bench.records.folder import RecordWriter, sole_writer
+from scaffold_bench.records.folder import sole_writer
 from scaffold_bench.registration import get_task, make_env, start_states, task_spec
 from scaffold_bench.scaffolds import ScaffoldEntry, scaffold_from_waypoints
 from scaffold_bench.types import EPISODE_STEPS
@@ -206,7 +207,7 @@ def test_jobs_are_even_and_as_few_as_keep_every_worker_busy() -> None:
     todo = [("apple", state, 0) for state in range(20)] + [("hammer", 0, 0)]
 
     def sizes(num_envs: int, workers: int) -> list[int]:
-        return [len(job.episodes) for job in runner._jobs(todo, "random", "oracle", "eval", num_envs, workers)]
+        return [len(episodes) for _, episodes in runner._jobs(todo, num_envs, workers)]
 
     assert sizes(32, 1) == [20, 1]
     assert sizes(32, 2) == [10, 10, 1]
@@ -378,17 +379,17 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_ends_in_one_sentence_and_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Results
 ) -> None:
-    add, room = RecordWriter.add, [2]
+    room = [2]
 
-    def full(self: RecordWriter, record: Any) -> None:
+    def full(record: Any) -> str:
         if not room[0]:
             raise OSError(errno.ENOSPC, "No space left on device")
         room[0] -= 1
-        add(self, record)
+        return record_line(record)
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(RecordWriter, "add", full)
+        patch.setattr(record_folder, "record_line", full)
         with pytest.raises(
             EvaluationError, match=r"cannot write to .*\(No space left on device\); free space"
         ) as caught:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scaffold_bench.evaluation import EvaluationError, read_records
 from scaffold_bench.files import write_atomically
 from scaffold_bench.records.episode import MAX_MEASURES, parse_record, record_line
-from scaffold_bench.records.folder import MANIFEST, RECORDS, RecordWriter, check_same_run, manifest
-from scaffold_bench.records.run import read_run
+from scaffold_bench.records.folder import MANIFEST, RECORDS, check_same_run, manifest, written
+from scaffold_bench.records.run import read_manifest
 from scaffold_bench.types import EpisodeRecord
 
 RECORD = EpisodeRecord(
@@ -201,10 +201,10 @@ def test_same_state_of_another_trial_or_task_is_another_episode(path):
 
 def test_a_resumed_file_loses_its_torn_line_and_grows(path):
     path.write_text(record_line(numbered(0)) + record_line(numbered(1))[:50])
-    with RecordWriter(path, read_records(path)) as writer:
-        writer.add(numbered(2))
-        assert read_records(path) == [numbered(0), numbered(2)]
-        writer.add(numbered(1))
+    fresh = written(path, read_records(path), [numbered(2), numbered(1)])
+    assert next(fresh) == numbered(2)
+    assert read_records(path) == [numbered(0), numbered(2)]
+    assert list(fresh) == [numbered(1)]
     assert path.read_text() == "".join(record_line(numbered(state)) for state in (0, 2, 1))
 
 
@@ -231,15 +231,19 @@ def test_a_file_that_cannot_be_written_is_left_as_it_was(path, monkeypatch):
 # --- a run's folder
 
 
+def both_of(folder):
+    return read_manifest(folder), read_records(folder)
+
+
 def test_a_run_is_its_manifest_and_its_records_packed_or_not(path):
     (path.parent / MANIFEST).write_text('{"policy": "mine"}')
     raw = "".join(map(record_line, [numbered(1), numbered(0)])).encode()
     path.write_bytes(raw)
-    plain = read_run(path.parent)
-    assert (plain.manifest, plain.records) == ({"policy": "mine"}, [numbered(1), numbered(0)])
+    plain = both_of(path.parent)
+    assert plain == ({"policy": "mine"}, [numbered(1), numbered(0)])
     path.unlink()
     path.with_name(f"{RECORDS}.gz").write_bytes(gzip.compress(raw))
-    assert read_run(path.parent) == plain
+    assert both_of(path.parent) == plain
 
 
 @pytest.mark.parametrize(
@@ -256,10 +260,10 @@ def test_a_run_is_its_manifest_and_its_records_packed_or_not(path):
 def test_a_folder_without_a_run_is_refused(path, spoil, message):
     (path.parent / MANIFEST).write_text("{}")
     path.write_text(record_line(RECORD))
-    assert read_run(path.parent).records == [RECORD]
+    assert both_of(path.parent) == ({}, [RECORD])
     spoil(path.parent)
     with pytest.raises(EvaluationError, match=message):
-        read_run(path.parent)
+        both_of(path.parent)
 
 
 # --- manifest
