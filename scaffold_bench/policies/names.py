@@ -45,9 +45,7 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
             made = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, TypeError) as error:
             raise ValueError(f"cannot load the policy {policy!r}: {error}") from error
-    if isinstance(made, type) or not hasattr(made, "act"):
-        if not callable(made):
-            raise ValueError(f"{policy!r} is not a policy: it needs reset(self, episode) and act(self, observation)")
+    if isinstance(made, type) or (callable(made) and not hasattr(made, "act")):
         try:
             made = made()
         except TypeError as error:

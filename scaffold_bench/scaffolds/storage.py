@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +75,8 @@ class ScaffoldEntry:
             raise InvalidScaffoldError("state", f"is {self.state!r}, expected an index or None")
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(_Plan):
     task: str
-    split: str
-    state: int | None
-    group: int
-    row: int
-    valid: bool
-    reason: str
-    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 class ScaffoldFile(Sequence[Scaffold]):
@@ -104,9 +96,6 @@ class ScaffoldFile(Sequence[Scaffold]):
         """Every plan with the state it was made for, ready for :func:`save_scaffolds`."""
         return [ScaffoldEntry(plan, row.split, row.state) for plan, row in zip(self, self.entries, strict=True)]
 
-    def __iter__(self) -> Iterator[Scaffold]:
-        return (self[row] for row in range(len(self)))
-
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
@@ -115,9 +104,8 @@ class ScaffoldFile(Sequence[Scaffold]):
         entry = self.entries[index]
         group, arrays = self._groups[entry.group], self._arrays[entry.group]
         times = arrays["times"][entry.row] if group.timed else None
-        waypoints = Waypoints(
-            arrays["keypoints"][entry.row], arrays["wrist"][entry.row], tuple(group.attachments), times
-        )
+        keypoints, wrist = arrays["keypoints"][entry.row], arrays["wrist"][entry.row]
+        waypoints = Waypoints(keypoints, wrist, tuple(group.attachments), times)
         try:
             made = scaffold_from_waypoints(
                 entry.task, waypoints, entry.provenance, entry.valid, entry.reason, group.horizon
@@ -154,22 +142,17 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
             raise InvalidScaffoldError(
                 "entries", f"holds {type(entry).__name__}, expected ScaffoldEntry(plan, split, state)"
             )
-    groups: dict[tuple[Any, ...], int] = {}
-    arrays: list[dict[str, list[FloatArray]]] = []
+    groups: dict[tuple[Any, ...], list[Waypoints]] = {}
     plans = []
     for entry in entries:
         scaffold = entry.scaffold
         coarse = _coarse(scaffold)
-        timed = coarse.times is not None
-        key = (scaffold.task, coarse.attachments, len(coarse.wrist), timed, scaffold.horizon)
-        group = groups.setdefault(key, len(groups))
-        if group == len(arrays):
-            arrays.append({"keypoints": [], "wrist": [], "times": []})
-        columns = arrays[group]
+        key = (scaffold.task, coarse.attachments, len(coarse.wrist), coarse.times is not None, scaffold.horizon)
+        alike = groups.setdefault(key, [])
         plans.append(
             _Plan(
-                group=group,
-                row=len(columns["wrist"]),
+                group=list(groups).index(key),
+                row=len(alike),
                 split=entry.split,
                 state=None if entry.state is None else int(entry.state),
                 valid=scaffold.valid,
@@ -177,10 +160,7 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
                 provenance=dict(scaffold.provenance),
             )
         )
-        columns["keypoints"].append(coarse.keypoints)
-        columns["wrist"].append(coarse.wrist)
-        if coarse.times is not None:
-            columns["times"].append(coarse.times)
+        alike.append(coarse)
     header = _Header(
         format="scaffold_bench plans",
         version=SCAFFOLD_VERSION,
@@ -191,10 +171,9 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
         plans=plans,
     )
     members = {"header": np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)}
-    for index, columns in enumerate(arrays):
-        for name, rows in columns.items():
-            if rows:
-                members[f"g{index}_{name}"] = np.stack(rows).astype("<f4")
+    for index, (group, made) in enumerate(zip(header.groups, groups.values(), strict=True)):
+        for name in ("keypoints", "wrist", "times") if group.timed else ("keypoints", "wrist"):
+            members[f"g{index}_{name}"] = np.stack([getattr(one, name) for one in made]).astype("<f4")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **members)  # type: ignore[arg-type]  # numpy types savez's keywords as bool
     write_atomically(Path(path), buffer.getvalue())
@@ -236,10 +215,7 @@ def load_scaffolds(path: str | Path) -> ScaffoldFile:
     for number, plan in enumerate(header.plans):
         if plan.group >= len(arrays) or plan.row >= len(arrays[plan.group]["wrist"]):
             raise InvalidScaffoldError(f"{name}: plan {number}", "points outside the file's arrays")
-        task = header.groups[plan.group].task
-        entries.append(
-            _Row(task, plan.split, plan.state, plan.group, plan.row, plan.valid, plan.reason, plan.provenance)
-        )
+        entries.append(_Row.model_construct(task=header.groups[plan.group].task, **vars(plan)))
     return ScaffoldFile(header.groups, arrays, entries)
 
 

@@ -85,9 +85,6 @@ class ErrorRates:
 class RequestRandom:
     """Random generators that depend on the request and on how often it was made, not on other requests before it.
 
-    Args:
-        seed: not negative.
-
     Raises:
         ValueError: a negative seed.
     """

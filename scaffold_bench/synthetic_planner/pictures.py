@@ -31,7 +31,6 @@ INDEX_VERSION = 1
 """Part of the file names of kept indexes; raise it when the way they are made changes."""
 
 
-# ------------------------------------------------------------------------------------------------------- pictures
 @dataclass(frozen=True)
 class StateIndex:
     """Finds the start state a picture shows.

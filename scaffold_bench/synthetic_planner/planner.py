@@ -123,12 +123,7 @@ class SimulatedPlanner:
             self._index_of(task)
 
     def __call__(self, prompt: str, image: bytes | None, model: str) -> str:
-        """The answer's text.
-
-        Args:
-            prompt: one of the two questions.
-            image: the bytes of a picture file, or None.
-            model: the name of the model that is asked.
+        """The text of the answer to one of the two questions, asked with a picture file (or None) of a named model.
 
         Raises:
             ValueError: the prompt is neither question, or its task is not registered.

@@ -12,6 +12,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -39,19 +40,9 @@ CHARACTERS_PER_TOKEN, IMAGE_TOKENS = 4, 1032
 """Roughly how Gemini counts: English text, and a picture of 800 x 800 pixels as four tiles of 258 tokens."""
 PATH = re.compile(r"/v1(?:beta)?/models/([\w.-]+):generateContent")
 STATUS_NAMES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
-FAULTS = (
-    "slow",
-    "closed",
-    "quota",
-    "server_error",
-    "blocked",
-    "empty",
-    "truncated",
-    "malformed",
-    "not_finite",
-    "wrong_count",
-)
-"""Rates of :class:`ErrorRates` that concern the service, in the order in which they are drawn."""
+FAULTS = tuple(rate.name for rate in fields(ErrorRates) if rate.default == 0.0)
+"""Rates of :class:`ErrorRates` that concern the service, in the order in which they are drawn. Only these are 0 unless
+they are given."""
 
 
 class FakeGemini:

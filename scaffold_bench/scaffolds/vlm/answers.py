@@ -48,7 +48,7 @@ def read_keypoints(text: str, names: Sequence[str]) -> dict[str, tuple[float, fl
     try:
         places = _PLACES.validate_python(json_list(text))
     except ValidationError as error:
-        raise AnswerError(_first_mistake(error)) from None
+        raise AnswerError(first_mistake(error)) from None
     found: dict[str, tuple[float, float]] = {}
     for place in places:
         name = next((name for name in names if name.casefold() == place.name.strip().casefold()), None)
@@ -91,7 +91,7 @@ def read_trajectory(
             try:
                 result[number, column] = _POSITION.validate_python(waypoint[name])
             except ValidationError as error:
-                raise AnswerError(f"waypoint {number}, {name!r}: {_first_mistake(error)}") from None
+                raise AnswerError(f"waypoint {number}, {name!r}: {first_mistake(error)}") from None
     present = np.concatenate([keypoints, hand[None]])
     off = np.linalg.norm(result[0] - present, axis=1)
     worst = int(off.argmax())
@@ -126,7 +126,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _first_mistake(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
     """The first complaint, without the input, which may be long or hostile."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part)[:40] for part in first["loc"])

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scaffold_bench.scaffolds.vlm.answers import Coordinate
+from scaffold_bench.files import write_atomically
+from scaffold_bench.scaffolds.vlm.answers import Coordinate, first_mistake
 from scaffold_bench.scaffolds.vlm.prompting import Example
 
 BEST = 10
@@ -51,10 +52,7 @@ def save_examples(
         "tasks": {
             task: [
                 {
-                    "places": rounded(one.places),
-                    "hand": rounded(one.hand),
-                    "keypoints": rounded(one.keypoints),
-                    "hands": rounded(one.hands),
+                    **{name: rounded(getattr(one, name)) for name in ("places", "hand", "keypoints", "hands")},
                     "state": state,
                     "success": success,
                 }
@@ -63,8 +61,7 @@ def save_examples(
             for task, of_task in examples.items()
         },
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    write_atomically(path, json.dumps(facts) + "\n")
 
 
 def load_examples(path: Path) -> dict[str, list[Example]]:
@@ -80,9 +77,7 @@ def load_examples(path: Path) -> dict[str, list[Example]]:
     try:
         read = _Examples.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part)[:40] for part in first["loc"])
-        raise ValueError(f"{path} is no file of examples ({where}: {first['msg']})") from None
+        raise ValueError(f"{path} is no file of examples ({first_mistake(error)})") from None
     result: dict[str, list[Example]] = {}
     for task, of_task in read.tasks.items():
         for one in of_task:

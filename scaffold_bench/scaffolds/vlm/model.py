@@ -66,8 +66,7 @@ class Query:
     @property
     def key(self) -> str:
         """Hash of everything that shapes the answer."""
-        facts = {name: value for name, value in asdict(self).items() if name != "image"}
-        facts["image"] = hashlib.sha256(self.image or b"").hexdigest()
+        facts = {**asdict(self), "image": hashlib.sha256(self.image or b"").hexdigest()}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -123,15 +122,15 @@ class GeminiModel:
             raise ValueError(f"concurrency must be at least 1, got {concurrency}")
         self._client, self._lock, self._slots = client, threading.Lock(), threading.BoundedSemaphore(concurrency)
 
-    def check(self) -> None:
+    def check(self) -> Any:
         """Find out whether there is somebody to ask, as far as that can be known without asking.
+
+        Returns:
+            The ``google.genai.Client``.
 
         Raises:
             VlmError: of the kind ``setup``.
         """
-        self._connect()
-
-    def _connect(self) -> Any:
         with self._lock:
             if self._client is None:
                 try:
@@ -156,7 +155,7 @@ class GeminiModel:
 
     def ask(self, query: Query, timeout: float) -> Answer:
         """See :class:`VlmModel`."""
-        client = self._connect()
+        client = self.check()
         from google.genai import errors, types  # only now: the package is large
 
         parts: list[Any] = [types.Part.from_text(text=query.prompt)]
@@ -205,26 +204,17 @@ def _read(reply: Any, query: Query, seconds: float) -> Answer:
     )
     blocked = getattr(getattr(reply, "prompt_feedback", None), "block_reason", None)
     if blocked:
-        reason = f"{query.model} refused the question ({_name(blocked)})"
-        raise VlmError("blocked", reason, True, spent_in, spent_out)
+        raise VlmError("blocked", f"{query.model} refused the question ({_name(blocked)})", True, spent_in, spent_out)
     candidate = (reply.candidates or [None])[0]
-    texts = [
-        part.text
-        for part in (getattr(getattr(candidate, "content", None), "parts", None) or [])
-        if isinstance(part.text, str) and not part.thought
-    ]
+    parts = getattr(getattr(candidate, "content", None), "parts", None) or []
+    text = "".join(part.text for part in parts if isinstance(part.text, str) and not part.thought)
     finish = _name(getattr(candidate, "finish_reason", None))
-    if not "".join(texts).strip():
+    if not text.strip():
         blocked_by = finish in ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII")
-        raise VlmError(
-            "blocked" if blocked_by else "empty",
-            f"{query.model} gave no text ({finish or 'no candidate'})",
-            True,
-            spent_in,
-            spent_out,
-        )
+        reason = f"{query.model} gave no text ({finish or 'no candidate'})"
+        raise VlmError("blocked" if blocked_by else "empty", reason, True, spent_in, spent_out)
     return Answer(
-        text="".join(texts)[:MAX_ANSWER_CHARACTERS],
+        text=text[:MAX_ANSWER_CHARACTERS],
         model=str(reply.model_version or query.model)[:100],
         tokens_in=spent_in,
         tokens_out=spent_out,
@@ -270,17 +260,12 @@ class Recording:
                 retryable=False,
             )
         answer = self.model.ask(query, timeout)
-        facts = {name: value for name, value in asdict(query).items() if name != "image"}
+        facts = {"query": asdict(query), "answer": asdict(answer)}
+        del facts["query"]["image"], facts["answer"]["kept"]
         if query.image is not None:
-            facts["image"] = hashlib.sha256(query.image).hexdigest()
-            write_atomically(self.folder / "images" / f"{facts['image']}.png", query.image)
-        write_atomically(
-            path,
-            json.dumps(
-                {"query": facts, "answer": {name: value for name, value in asdict(answer).items() if name != "kept"}},
-                indent=1,
-            ).encode(),
-        )
+            digest = facts["query"]["image"] = hashlib.sha256(query.image).hexdigest()
+            write_atomically(self.folder / "images" / f"{digest}.png", query.image)
+        write_atomically(path, json.dumps(facts, indent=1))
         return answer
 
 
@@ -332,8 +317,9 @@ class Budget:
 
 @dataclass
 class Account:
-    """What a plan has cost so far."""
+    """What a plan has cost so far, and when it was begun (``time.monotonic``)."""
 
+    began: float
     questions: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
