@@ -28,9 +28,7 @@ class Check:
     """One line of the report.
 
     Attributes:
-        name: what was checked.
         state: "ok", "missing" (optional) or "broken" (required).
-        found: what was found.
         fix: what to do about it; empty if nothing.
     """
 

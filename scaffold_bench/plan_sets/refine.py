@@ -47,13 +47,12 @@ def best_examples(
             )
         outcomes.setdefault((record.task, record.state), []).append(record)
 
-    def quality(key: tuple[str, int]) -> tuple[float, float]:
-        success, error = zip(*((one.success_once, one.tracking_error_mean) for one in outcomes[key]), strict=True)
-        return float(np.mean(success)), -float(np.mean(error))
-
+    quality: dict[tuple[str, int], tuple[float, float]] = {}
+    for key, of_plan in outcomes.items():
+        solved, off = zip(*((one.success_once, one.tracking_error_mean) for one in of_plan), strict=True)
+        quality[key] = (float(np.mean(solved)), -float(np.mean(off)))
     chosen: dict[str, list[tuple[Example, int, float]]] = {}
-    for task, state in sorted(outcomes, key=quality, reverse=True):
-        success = quality((task, state))[0]
+    for (task, state), (success, _) in sorted(quality.items(), key=lambda item: item[1], reverse=True):
         of_task = chosen.setdefault(task, [])
         if success > 0 and len(of_task) < count:
             _, request = next(requests(task, "train", [state]))

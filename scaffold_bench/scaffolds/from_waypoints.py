@@ -47,9 +47,6 @@ def scaffold_from_waypoints(
     Waypoints are rounded to float32 first, so that a plan read back from a file has the same bits.
 
     Args:
-        task: the task's short name.
-        waypoints: the coarse plan.
-        provenance: who made it and how.
         valid, reason: False and why for a plan that could not be made.
         horizon: control steps T to plan for: a request's ``horizon``.
 

@@ -124,12 +124,12 @@ def _registered(name: str, base: str, options: dict[str, str]) -> Planner:
     return resolve_provider(made)
 
 
-VLM_OPTIONS = {
+VLM_OPTIONS: dict[str, Callable[[str], Any]] = {
     "model": str,
     "waypoints": int,
     "temperature": float,
     "thinking": int,
-    "code": int,
+    "code": lambda value: bool(int(value)),
     "shots": int,
     "examples": str,
     "record": str,
@@ -159,8 +159,6 @@ def _vlm(name: str, given: dict[str, Any]) -> Planner:
     settings = {renamed.get(key, key): value for key, value in given.items()}
     if "examples" in settings:
         settings["examples"] = load_examples(Path(settings["examples"]))
-    if "code_execution" in settings:
-        settings["code_execution"] = bool(settings["code_execution"])
     return VlmProvider(model, budget=budget, **settings)
 
 

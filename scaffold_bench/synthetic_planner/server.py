@@ -174,7 +174,7 @@ def _without_number(text: str) -> str:
 
 def error_reply(code: int, message: str) -> tuple[int, dict[str, Any]]:
     """Status and body of an error, as Google's services answer it."""
-    status = STATUS_NAMES.get(code) or re.sub(r"\W+", "_", HTTPStatus(code).phrase).upper()
+    status = STATUS_NAMES.get(code, HTTPStatus(code).name)
     return code, {"error": {"code": code, "message": message, "status": status}}
 
 

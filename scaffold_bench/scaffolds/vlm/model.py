@@ -36,7 +36,9 @@ class VlmError(RuntimeError):
         tokens_in, tokens_out: what was counted all the same.
     """
 
-    def __init__(self, kind: str, message: str, retryable: bool, tokens_in: int = 0, tokens_out: int = 0) -> None:
+    def __init__(
+        self, kind: str, message: str, retryable: bool = False, tokens_in: int = 0, tokens_out: int = 0
+    ) -> None:
         super().__init__(message)
         self.kind, self.retryable, self.tokens_in, self.tokens_out = kind, retryable, tokens_in, tokens_out
 
@@ -136,9 +138,7 @@ class GeminiModel:
                 try:
                     from google import genai
                 except ImportError as error:
-                    raise VlmError(
-                        "setup", "the vlm planner needs google-genai; pip install google-genai", retryable=False
-                    ) from error
+                    raise VlmError("setup", "the vlm planner needs google-genai; pip install google-genai") from error
                 enterprise = any(os.environ.get(name, "").lower() in ("1", "true") for name in ENTERPRISE)
                 # thinking budgets and code execution are part of the beta interface
                 options = None if enterprise else genai.types.HttpOptions(api_version="v1beta")
@@ -149,7 +149,6 @@ class GeminiModel:
                         "setup",
                         "the vlm planner has nobody to ask; set GEMINI_API_KEY, or try without a key: make demo-vlm "
                         f"({str(error)[:200]})",
-                        retryable=False,
                     ) from error
             return self._client
 
@@ -180,9 +179,8 @@ class GeminiModel:
         except errors.APIError as error:
             code = int(error.code or 0)
             kind = {429: "quota"}.get(code, "server" if code >= 500 else "refused")
-            raise VlmError(
-                kind, f"{query.model} answered {code}: {str(error.message)[:300]}", code in RETRIED_STATUS
-            ) from error
+            reason = f"{query.model} answered {code}: {str(error.message)[:300]}"
+            raise VlmError(kind, reason, code in RETRIED_STATUS) from error
         except Exception as error:  # the SDK lets through what its HTTP libraries and parsers raise
             kind = "timeout" if "timeout" in type(error).__name__.lower() else "connection"
             raise VlmError(kind, f"no answer from {query.model} ({type(error).__name__})", retryable=True) from error
@@ -257,7 +255,6 @@ class Recording:
                 "missing",
                 f"{self.folder} has no answer to this {query.purpose} question ({query.key[:12]}); it was recorded "
                 "with another prompt, picture, model or setting",
-                retryable=False,
             )
         answer = self.model.ask(query, timeout)
         facts = {"query": asdict(query), "answer": asdict(answer)}
@@ -283,9 +280,8 @@ def _load(path: Path) -> Answer:
             kept=True,
         )
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise VlmError(
-            "missing", f"the recorded answer {path} is damaged ({error}); delete it to ask again", retryable=False
-        ) from error
+        reason = f"the recorded answer {path} is damaged ({error}); delete it to ask again"
+        raise VlmError("missing", reason) from error
 
 
 # ------------------------------------------------------------------------------------------------------- budget

@@ -150,17 +150,16 @@ class VlmProvider:
         def read(text: str) -> Keypoints:
             height, width = view.depth.shape
             places = read_keypoints(text, request.keypoint_names)
-            positions, attachments = [], []
+            lifted = []
             for name in request.keypoint_names:
                 u, v = places[name]
                 try:
-                    lifted = lift(view, (u * width, v * height), request.bodies)
+                    lifted.append(lift(view, (u * width, v * height), request.bodies))
                 except LiftingError as error:
                     raise AnswerError(f"{name!r}: {error}") from None
-                positions.append(lifted.position)
-                attachments.append(lifted.body)
-                facts[f"pixel/{name}"] = f"{lifted.pixel[0]:.0f},{lifted.pixel[1]:.0f}"
-            return Keypoints(np.stack(positions), tuple(attachments))
+                u, v = lifted[-1].pixel
+                facts[f"pixel/{name}"] = f"{u:.0f},{v:.0f}"
+            return Keypoints(np.stack([one.position for one in lifted]), tuple(one.body for one in lifted))
 
         query = Query("keypoints", prompting.keypoint_prompt(request), image, self.name, self.temperature, None, False)
         return self._ask(query, read, account)
