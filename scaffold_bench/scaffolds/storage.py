@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from scaffold_bench.files import write_atomically
 from scaffold_bench.plan import SCAFFOLD_VERSION, InvalidScaffoldError, Scaffold, Waypoints
@@ -28,17 +28,15 @@ MAX_HEADER_BYTES = 64 * 2**20
 MAX_KEYPOINTS = 64
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Group(BaseModel, extra="forbid", strict=True, frozen=True):
     task: str = Field(max_length=200)
-    attachments: list[str] = Field(min_length=1, max_length=MAX_KEYPOINTS)
+    attachments: tuple[str, ...] = Field(min_length=1, max_length=MAX_KEYPOINTS)
     waypoints: int = Field(ge=1, le=MAX_HORIZON + 1)
     timed: bool
     horizon: int = Field(default=EPISODE_STEPS, ge=1, le=MAX_HORIZON)
 
 
-class _Plan(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Plan(BaseModel, extra="forbid", strict=True):
     group: int = Field(ge=0)
     row: int = Field(ge=0)
     split: str = Field(max_length=50)
@@ -48,8 +46,7 @@ class _Plan(BaseModel):
     provenance: dict[str, str | int | float | bool]
 
 
-class _Header(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Header(BaseModel, extra="forbid", strict=True):
     format: str
     version: int
     groups: list[_Group]
@@ -105,7 +102,7 @@ class ScaffoldFile(Sequence[Scaffold]):
         group, arrays = self._groups[entry.group], self._arrays[entry.group]
         times = arrays["times"][entry.row] if group.timed else None
         keypoints, wrist = arrays["keypoints"][entry.row], arrays["wrist"][entry.row]
-        waypoints = Waypoints(keypoints, wrist, tuple(group.attachments), times)
+        waypoints = Waypoints(keypoints, wrist, group.attachments, times)
         try:
             made = scaffold_from_waypoints(
                 entry.task, waypoints, entry.provenance, entry.valid, entry.reason, group.horizon
@@ -137,21 +134,26 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
         InvalidScaffoldError: something else than entries.
         OSError: the file cannot be written.
     """
+    groups: dict[_Group, list[Waypoints]] = {}
+    plans = []
     for entry in entries:
         if not isinstance(entry, ScaffoldEntry):
             raise InvalidScaffoldError(
                 "entries", f"holds {type(entry).__name__}, expected ScaffoldEntry(plan, split, state)"
             )
-    groups: dict[tuple[Any, ...], list[Waypoints]] = {}
-    plans = []
-    for entry in entries:
         scaffold = entry.scaffold
         coarse = _coarse(scaffold)
-        key = (scaffold.task, coarse.attachments, len(coarse.wrist), coarse.times is not None, scaffold.horizon)
-        alike = groups.setdefault(key, [])
+        group = _Group(
+            task=scaffold.task,
+            attachments=coarse.attachments,
+            waypoints=len(coarse.wrist),
+            timed=coarse.times is not None,
+            horizon=scaffold.horizon,
+        )
+        alike = groups.setdefault(group, [])
         plans.append(
             _Plan(
-                group=list(groups).index(key),
+                group=list(groups).index(group),
                 row=len(alike),
                 split=entry.split,
                 state=None if entry.state is None else int(entry.state),
@@ -161,17 +163,9 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
             )
         )
         alike.append(coarse)
-    header = _Header(
-        format="scaffold_bench plans",
-        version=SCAFFOLD_VERSION,
-        groups=[
-            _Group(task=task, attachments=list(attachments), waypoints=count, timed=timed, horizon=horizon)
-            for task, attachments, count, timed, horizon in groups
-        ],
-        plans=plans,
-    )
+    header = _Header(format="scaffold_bench plans", version=SCAFFOLD_VERSION, groups=list(groups), plans=plans)
     members = {"header": np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)}
-    for index, (group, made) in enumerate(zip(header.groups, groups.values(), strict=True)):
+    for index, (group, made) in enumerate(groups.items()):
         for name in ("keypoints", "wrist", "times") if group.timed else ("keypoints", "wrist"):
             members[f"g{index}_{name}"] = np.stack([getattr(one, name) for one in made]).astype("<f4")
     buffer = io.BytesIO()

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from scaffold_bench.scaffolds.vlm.answers import AnswerError, json_list
@@ -179,10 +179,8 @@ def error_reply(code: int, message: str) -> tuple[int, dict[str, Any]]:
 
 
 # ------------------------------------------------------------------------------------------------------- requests
-class _Message(BaseModel):
+class _Message(BaseModel, alias_generator=to_camel, populate_by_name=True, val_json_bytes="base64"):
     """A part of a request; its names may be written in either of Google's spellings, inlineData or inline_data."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, val_json_bytes="base64")
 
 
 class _Blob(_Message):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from scaffold_bench.scaffolds.vlm.model import MAX_ANSWER_CHARACTERS
 from scaffold_bench.spec import FloatArray
@@ -29,8 +29,7 @@ Coordinate = Annotated[float, Field(ge=-MAX_REACH, le=MAX_REACH, allow_inf_nan=F
 Point = Annotated[float, Field(ge=0, le=POINT_RANGE, allow_inf_nan=False)]
 
 
-class _Place(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _Place(BaseModel, extra="ignore"):
     name: str = Field(max_length=200)
     point: tuple[Point, Point]
 

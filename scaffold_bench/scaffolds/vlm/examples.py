@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from scaffold_bench.files import write_atomically
 from scaffold_bench.scaffolds.vlm.answers import Coordinate, first_mistake
@@ -21,8 +21,7 @@ MAX_BYTES = 16 * 2**20
 _Position = tuple[Coordinate, Coordinate, Coordinate]
 
 
-class _Example(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Example(BaseModel, extra="forbid"):
     places: list[_Position] = Field(min_length=1, max_length=64)
     hand: _Position
     keypoints: list[list[_Position]] = Field(min_length=2, max_length=301)
@@ -31,8 +30,7 @@ class _Example(BaseModel):
     success: float
 
 
-class _Examples(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Examples(BaseModel, extra="forbid"):
     format: str
     source: dict[str, str]
     tasks: dict[str, Annotated[list[_Example], Field(max_length=100)]]
