@@ -77,19 +77,23 @@ def scripted_actions(env: Any, steps: int) -> list[np.ndarray]:
     return [np.stack([task.reference_action(step, plan) for plan in env.scaffolds]) for step in range(steps)]
 
 
+def rate(env: Any, actions: Sequence[np.ndarray]) -> float:
+    """Steps a second of playing the actions."""
+    start = time.perf_counter()
+    for action in actions:
+        env.step(action)
+    return len(actions) / (time.perf_counter() - start)
+
+
 def time_batch(task: str, count: int, steps: int, passes: int = 1) -> float:
     """Environment steps a second of one batch in this process."""
     env = make_batch(task, count)
-    best = float("inf")
+    best = 0.0
     for _ in range(passes):
         env.reset(seed=0, options={"state": states(count)})
-        actions = scripted_actions(env, steps)
-        start = time.perf_counter()
-        for action in actions:
-            env.step(action)
-        best = min(best, time.perf_counter() - start)
+        best = max(best, count * rate(env, scripted_actions(env, steps)))
     env.close()
-    return count * steps / best
+    return best
 
 
 def record_targets(env: Any, steps: int) -> list[list[list[float]]]:
@@ -155,12 +159,9 @@ def time_single(task: str, steps: int) -> float:
     env.reset(seed=0, options={"state": 0})
     inner: Any = env.unwrapped
     actions = [inner.task.reference_action(step, inner.scaffold) for step in range(steps)]
-    start = time.perf_counter()
-    for action in actions:
-        env.step(action)
-    rate = steps / (time.perf_counter() - start)
+    found = rate(env, actions)
     env.close()
-    return rate
+    return found
 
 
 def time_async(task: str, count: int, steps: int) -> float:
@@ -171,12 +172,9 @@ def time_async(task: str, count: int, steps: int) -> float:
     plan = make_batch(task, 1)
     plan.reset(seed=0, options={"state": 0})
     actions = [np.repeat(action, count, axis=0) for action in scripted_actions(plan, steps)]
-    start = time.perf_counter()
-    for action in actions:
-        env.step(action)
-    rate = count * steps / (time.perf_counter() - start)
+    found = count * rate(env, actions)
     env.close()
-    return rate
+    return found
 
 
 def _in_process(task: str, steps: int, barrier: Any, results: Any) -> None:
@@ -185,10 +183,7 @@ def _in_process(task: str, steps: int, barrier: Any, results: Any) -> None:
     env.reset(seed=0, options={"state": states(BATCH)})
     actions = scripted_actions(env, steps)
     barrier.wait()
-    start = time.perf_counter()
-    for action in actions:
-        env.step(action)
-    results.put(BATCH * steps / (time.perf_counter() - start))
+    results.put(BATCH * rate(env, actions))
 
 
 def time_processes(task: str, processes: int, steps: int) -> float:

@@ -7,10 +7,11 @@ import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-MESA_MINIMUM = (24, 3)
+MESA_MINIMUM = "24.3"
 _RENDER_PROBE = """
 import sapien, sapien.render
 sapien.render.set_log_level("off")
@@ -27,9 +28,7 @@ class Check:
     """One line of the report.
 
     Attributes:
-        name: what was checked.
         state: "ok", "missing" (optional) or "broken" (required).
-        found: what was found.
         fix: what to do about it; empty if nothing.
     """
 
@@ -41,37 +40,30 @@ class Check:
 
 def diagnose() -> list[Check]:
     """Run every check; this takes a few seconds."""
-    return [_python(), *_packages(), _physics(), _mesa(), _rendering(), _cuda(), _gpu_physics(), _api_key()]
-
-
-def _python() -> Check:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Check("Python", "ok", found)  # the package cannot be installed on an older Python
+    # the package cannot be installed on an older Python
+    python = Check("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    return [python, *_packages(), _physics(), _mesa(), _rendering(), _cuda(), _gpu_physics(), _api_key()]
 
 
 def _packages() -> list[Check]:
     from importlib.metadata import PackageNotFoundError, version
 
     checks = []
-    for package, minimum in (
-        ("mani_skill", (3, 0, 1)),
-        ("sapien", (3, 0, 3)),
-        ("gymnasium", (1, 1)),
-        ("torch", (2, 5)),
-    ):
+    for package, minimum in (("mani_skill", "3.0.1"), ("sapien", "3.0.3"), ("gymnasium", "1.1"), ("torch", "2.5")):
         try:
             found = version(package)
         except PackageNotFoundError:
             checks.append(Check(package, "broken", "not installed", "pip install scaffold-bench"))
             continue
-        new_enough = tuple(int(part) for part in re.findall(r"\d+", found)[: len(minimum)]) >= minimum
-        wanted = ".".join(map(str, minimum))
-        checks.append(
-            Check(package, "ok", found)
-            if new_enough
-            else Check(package, "broken", found, f"pip install '{package}>={wanted}'")
-        )
+        fix = "" if _at_least(found, minimum) else f"pip install '{package}>={minimum}'"
+        checks.append(Check(package, "broken" if fix else "ok", found, fix))
     return checks
+
+
+def _at_least(found: str, minimum: str) -> bool:
+    """Whether a version, of which only the leading numbers count, is not older than another."""
+    numbers, wanted = ([int(part) for part in re.findall(r"\d+", text)] for text in (found, minimum))
+    return numbers[: len(wanted)] >= wanted
 
 
 def _run_python(code: str) -> tuple[bool, str]:
@@ -99,28 +91,22 @@ def mesa_version() -> str | None:
         ["dpkg-query", "-W", "-f", "${Version}", "mesa-vulkan-drivers"],
         ["rpm", "-q", "--qf", "%{VERSION}", "mesa-vulkan-drivers"],
     ):
-        try:
+        with suppress(OSError, subprocess.TimeoutExpired):
             run = subprocess.run(command, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if run.returncode == 0 and run.stdout:
-            return run.stdout.strip()
+            if run.returncode == 0 and run.stdout:
+                return run.stdout.strip()
     return None
 
 
 def _mesa() -> Check:
     found = mesa_version()
     if found is None:
-        return Check(
-            "Mesa", "missing", "no mesa-vulkan-drivers package", "needed for pictures on a machine without a GPU"
-        )
-    numbers = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
-    if numbers >= MESA_MINIMUM:
+        needed = "needed for pictures on a machine without a GPU"
+        return Check("Mesa", "missing", "no mesa-vulkan-drivers package", needed)
+    if _at_least(found, MESA_MINIMUM):
         return Check("Mesa", "ok", found)
-    wanted = ".".join(map(str, MESA_MINIMUM))
-    return Check(
-        "Mesa", "missing", f"{found}, older than {wanted}", "sudo scripts/install_vulkan.sh (Debian 12: backports)"
-    )
+    old = f"{found}, older than {MESA_MINIMUM}"
+    return Check("Mesa", "missing", old, "sudo scripts/install_vulkan.sh (Debian 12: backports)")
 
 
 def can_render() -> tuple[bool, str]:
@@ -135,12 +121,8 @@ def _rendering() -> Check:
     works, said = can_render()
     if works:
         return Check("Vulkan rendering", "ok", "SAPIEN takes pictures")
-    return Check(
-        "Vulkan rendering",
-        "missing",
-        said,
-        "install a GPU driver, or Mesa >= 24.3: sudo scripts/install_vulkan.sh; only pictures need it",
-    )
+    remedy = "install a GPU driver, or Mesa >= 24.3: sudo scripts/install_vulkan.sh; only pictures need it"
+    return Check("Vulkan rendering", "missing", said, remedy)
 
 
 def _cuda() -> Check:
@@ -148,19 +130,16 @@ def _cuda() -> Check:
 
     if torch.cuda.is_available():
         return Check("CUDA", "ok", torch.cuda.get_device_name())
-    return Check(
-        "CUDA", "missing", "torch sees no GPU", "optional: install a CUDA build of torch on a machine with a GPU"
-    )
+    remedy = "optional: install a CUDA build of torch on a machine with a GPU"
+    return Check("CUDA", "missing", "torch sees no GPU", remedy)
 
 
 def _gpu_physics() -> Check:
-    folder = Path.home() / ".sapien" / "physx"
-    libraries = sorted(folder.glob("*/libPhysXGpu_64.so")) if folder.is_dir() else []
+    libraries = sorted((Path.home() / ".sapien" / "physx").glob("*/libPhysXGpu_64.so"))
     if libraries:
         return Check("GPU physics library", "ok", libraries[-1].parent.name)
-    return Check(
-        "GPU physics library", "missing", "not downloaded", "optional: SAPIEN fetches it on first use of physx_cuda"
-    )
+    remedy = "optional: SAPIEN fetches it on first use of physx_cuda"
+    return Check("GPU physics library", "missing", "not downloaded", remedy)
 
 
 def _api_key() -> Check:

@@ -22,17 +22,13 @@ from scaffold_bench.policies import about, load_actor, save_actor
 from scaffold_bench.registration import get_task, task_names
 
 ROOT = Path(__file__).parents[1]
-KEPT, PAGE, CURVES = (
-    ROOT / "baselines" / "results",
-    ROOT / "docs" / "baselines.md",
-    ROOT / "docs" / "baselines-curves.png",
-)
+KEPT = ROOT / "baselines" / "results"
+PAGE, CURVES = ROOT / "docs" / "baselines.md", ROOT / "docs" / "baselines-curves.png"
 METHOD, OPEN_HAND, NO_SCAFFOLD = "residual-ppo", "open-hand", "no-scaffold"
 SIMULATED = f"{METHOD}-simulated-vlm"
 MARKS = {
-    METHOD: ("<!-- runs: made by scripts/make_baselines.py -->", "<!-- end of runs -->"),
-    SIMULATED: ("<!-- simulated: made by scripts/make_baselines.py -->", "<!-- end of simulated -->"),
-    OPEN_HAND: ("<!-- open-hand: made by scripts/make_baselines.py -->", "<!-- end of open-hand -->"),
+    method: (f"<!-- {name}: made by scripts/make_baselines.py -->", f"<!-- end of {name} -->")
+    for method, name in ((METHOD, "runs"), (SIMULATED, "simulated"), (OPEN_HAND, "open-hand"))
 }
 GOOD = 0.95
 """Success rate whose time is reported."""
@@ -172,18 +168,18 @@ def plot(runs: dict[str, list[dict[str, Any]]], path: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    if arguments[:1] == ["--keep"]:
-        for run in arguments[1:]:
-            keep(Path(run))
+    option, paths = "".join(arguments[:1]), [Path(one) for one in arguments[1:]]
+    if option == "--keep":
+        for run in paths:
+            keep(run)
         return
-    if arguments[:1] == ["--zoo"]:
-        for run in arguments[1:]:
-            facts = json.loads((Path(run) / "run.json").read_text(encoding="utf-8"))
-            pack(Path(run), ZOO / method_of(facts))
+    if option == "--zoo":
+        for run in paths:
+            pack(run, ZOO / method_of(json.loads((run / "run.json").read_text(encoding="utf-8"))))
         return
-    if arguments[:1] == ["--pack"]:
-        for run in arguments[2:]:
-            pack(Path(run), Path(arguments[1]))
+    if option == "--pack":
+        for run in paths[1:]:
+            pack(run, paths[0])
         return
     text = made = PAGE.read_text(encoding="utf-8")
     for method, (begin, end) in MARKS.items():

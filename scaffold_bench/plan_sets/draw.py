@@ -11,23 +11,14 @@ from scaffold_bench.plan import CameraView, Scaffold
 from scaffold_bench.registration import get_task
 
 
-# ------------------------------------------------------------------------------------------------------- pictures
 def show_plan(path: Path, plan: Scaffold, view: CameraView | None) -> None:
-    """Draw a plan's keypoints and paths over the camera's picture, if there is one, and in three dimensions.
-
-    Args:
-        path: the PNG to write.
-        plan: the plan.
-        view: the picture and its camera, or None.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Draw a plan's keypoints and paths as a PNG: over the camera's picture, if there is one, and in space."""
     from matplotlib.figure import Figure
 
     from scaffold_bench.scaffolds.lifting import project
 
     spec = get_task(plan.task).spec
     figure = Figure(figsize=(12 if view else 6, 6), layout="constrained")
-    FigureCanvasAgg(figure)
     colors = [f"C{index}" for index in range(len(spec.keypoints))]
     if view is not None:
         picture = figure.add_subplot(1, 2, 1)

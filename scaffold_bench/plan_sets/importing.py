@@ -20,7 +20,6 @@ from scaffold_bench.spec import WRIST_DIM
 MAX_IMPORT_BYTES = 256 * 2**20
 
 
-# ------------------------------------------------------------------------------------------------------- import
 def import_plans(path: Path) -> list[ScaffoldEntry]:
     """Read plans that were made elsewhere from a JSON or an NPZ file.
 

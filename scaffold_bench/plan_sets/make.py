@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from scaffold_bench.envs.episodes import check_plan
@@ -18,39 +19,28 @@ SAVE_EVERY = 50
 """An unfinished plan set is written after this many new plans, so that little is lost by an interruption."""
 
 
-class _RequestRecorder:
-    """Takes the place of a planner to find out which request it would get."""
-
-    def __init__(self, privileged: bool, sees: bool) -> None:
-        self.privileged, self.sees = privileged, sees
-        self.request: Any = None
-
-    def plan(self, request: ScaffoldRequest) -> Scaffold:
-        """Keep the request; the plan is never followed."""
-        self.request = request
-        return failed_scaffold(request, "no planner was asked")
-
-
 def requests(
     task: str, split: str, states: Iterable[int], privileged: bool = False, sees: bool = False
 ) -> Iterator[tuple[int, Any]]:
-    """The requests that a planner gets for frozen start states.
+    """The requests that a planner gets for frozen start states: pairs of state and request, in the order of ``states``.
 
     Args:
         task: id or short name.
         split: "train" or "eval".
-        states: indices of start states.
-        privileged: whether the requests carry the exact start state.
-        sees: whether the requests carry a picture.
-
-    Returns:
-        Pairs of state and request, in the order of ``states``.
+        privileged, sees: whether the requests carry the exact start state, and a picture.
 
     Raises:
         RuntimeError: ``sees`` is set, but this machine cannot render.
         ValueError: the split has no frozen states, or a state does not exist.
     """
-    made, recorder = get_task(task), _RequestRecorder(privileged, sees)
+    asked: list[Any] = []
+
+    def keep(request: ScaffoldRequest) -> Scaffold:
+        asked.append(request)
+        return failed_scaffold(request, "no planner was asked")
+
+    made = get_task(task)
+    recorder: Any = SimpleNamespace(privileged=privileged, sees=sees, plan=keep)  # takes the place of a planner
     frozen = start_states(made, split)
     if frozen is None:
         raise ValueError(f"plan sets are made for frozen start states; split must be train or eval, got {split!r}")
@@ -61,7 +51,7 @@ def requests(
         try:
             for state in states:
                 env.reset(seed=0, options={"state": state})
-                yield state, recorder.request
+                yield state, asked.pop()
         finally:
             env.close()
         return
@@ -85,17 +75,14 @@ def make_plans(
     The planner's name becomes part of every plan's provenance (``planner``).
 
     Args:
-        provider: a planner's name or object.
         tasks: ids or short names.
         split: "train" or "eval".
-        count: number of start states of each task.
-        out: the plan file.
         workers: plans under way at once, for a planner that sees; it waits for answers.
         retry_failed: make invalid plans again; an old one stays in the file until the new one is made.
         on_plan: called with task, state and plan after each plan.
 
     Returns:
-        All plans of the file.
+        All plans of the file ``out``.
 
     Raises:
         InvalidScaffoldError: the planner returned a plan that does not fit its task, or ``out`` is not a plan file.
@@ -114,8 +101,8 @@ def make_plans(
         place = places.get((name, split, state))
         return place is None or (retry_failed and not entries[place].scaffold.valid)
 
-    missing = {name: [state for state in range(count) if is_missing(name, state)] for name in names}
-    if any(missing.values()) and callable(check := getattr(planner, "check", None)):
+    missing = {name: states for name in names if (states := [one for one in range(count) if is_missing(name, one)])}
+    if missing and callable(check := getattr(planner, "check", None)):
         check()
     fresh = 0
     try:
@@ -161,8 +148,6 @@ def _planned(
     running: dict[Future[Scaffold], tuple[str, int]] = {}
     try:
         for name, states in missing.items():
-            if not states:
-                continue
             for state, request in requests(name, split, states, planner.privileged, sees):
                 if not sees:
                     yield name, state, planner.plan(request)

@@ -18,7 +18,6 @@ from scaffold_bench.scaffolds.vlm.prompting import Example
 from scaffold_bench.scaffolds.vlm.provider import example_of
 
 
-# ------------------------------------------------------------------------------------------------------- examples
 def best_examples(
     entries: Sequence[ScaffoldEntry], records: Sequence[EpisodeRecord], count: int = BEST
 ) -> dict[str, list[tuple[Example, int, float]]]:
@@ -27,7 +26,6 @@ def best_examples(
     Args:
         entries: the plans that were followed.
         records: the episodes that followed them, of the split "train".
-        count: most examples of a task.
 
     Returns:
         For each task up to ``count`` of (example, state, share of episodes that succeeded), the best first; plans that
@@ -49,16 +47,12 @@ def best_examples(
             )
         outcomes.setdefault((record.task, record.state), []).append(record)
 
-    def quality(key: tuple[str, int]) -> tuple[float, float]:
-        of_plan = outcomes[key]
-        return (
-            float(np.mean([record.success_once for record in of_plan])),
-            -float(np.mean([record.tracking_error_mean for record in of_plan])),
-        )
-
+    quality: dict[tuple[str, int], tuple[float, float]] = {}
+    for key, of_plan in outcomes.items():
+        solved, off = zip(*((one.success_once, one.tracking_error_mean) for one in of_plan), strict=True)
+        quality[key] = (float(np.mean(solved)), -float(np.mean(off)))
     chosen: dict[str, list[tuple[Example, int, float]]] = {}
-    for task, state in sorted(outcomes, key=quality, reverse=True):
-        success = quality((task, state))[0]
+    for (task, state), (success, _) in sorted(quality.items(), key=lambda item: item[1], reverse=True):
         of_task = chosen.setdefault(task, [])
         if success > 0 and len(of_task) < count:
             _, request = next(requests(task, "train", [state]))
@@ -73,10 +67,8 @@ class Round:
     """One round of refinement.
 
     Attributes:
-        plans: the plan file.
-        examples: the file of examples chosen from it.
-        success: share of training states solved with these plans, by task.
-        valid: share of valid plans, by task.
+        plans, examples: the plan file, and the file of examples chosen from it.
+        success, valid: share of training states solved with these plans, and of valid plans, by task.
     """
 
     plans: Path
@@ -100,11 +92,9 @@ def refine(
 
     Args:
         provider: name of a planner that takes ``shots`` and ``examples``.
-        policy: the policy that follows the plans.
         tasks: ids or short names.
         count: training states per task.
         rounds: rounds with examples, 0 to 3; a round without examples comes before them.
-        out: folder of the rounds.
         shots: examples per question.
         num_envs: episodes that are run side by side.
         on_plan: called with task, state and plan after each plan.

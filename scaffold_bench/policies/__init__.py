@@ -13,20 +13,6 @@ if TYPE_CHECKING:
     from scaffold_bench.policies.names import make_policy
     from scaffold_bench.policies.plan_following import PlanFollowing
 
-_PUBLIC = {
-    "ActorPolicy": "actor",
-    "Episode": "base",
-    "PlanFollowing": "plan_following",
-    "Policy": "base",
-    "about": "actor",
-    "latest_checkpoint": "checkpoints",
-    "load_actor": "actor",
-    "load_checkpoint": "checkpoints",
-    "make_policy": "names",
-    "save_actor": "actor",
-    "save_checkpoint": "checkpoints",
-}
-
 __all__ = [
     "ActorPolicy",
     "Episode",
@@ -42,7 +28,13 @@ __all__ = [
 ]
 
 
+_MODULES = ("base", "names", "plan_following", "checkpoints", "actor")
+"""Where a name is looked for; those that need no torch come first."""
+
+
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    if name in __all__:
+        for module in _MODULES:
+            if (found := getattr(import_module(f"{__name__}.{module}"), name, None)) is not None:
+                return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

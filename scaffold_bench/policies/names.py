@@ -45,19 +45,15 @@ def make_policy(policy: str | Policy | Callable[[], Policy]) -> Policy:
             made = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, TypeError) as error:
             raise ValueError(f"cannot load the policy {policy!r}: {error}") from error
-    if isinstance(made, type) or not hasattr(made, "act"):
-        if not callable(made):
-            raise ValueError(f"{policy!r} is not a policy: it needs reset(self, episode) and act(self, observation)")
+    if isinstance(made, type) or (callable(made) and not hasattr(made, "act")):
         try:
             made = made()
         except TypeError as error:
             raise ValueError(f"cannot make the policy {policy_name(policy)!r} without arguments: {error}") from error
-    for method in ("reset", "act"):
-        if not callable(getattr(made, method, None)):
-            raise ValueError(
-                f"{policy!r} is not a policy: it has no {method}; it needs reset(self, episode) and "
-                "act(self, observation)"
-            )
+    missing = [method for method in ("reset", "act") if not callable(getattr(made, method, None))]
+    if missing:
+        has = f"it has no {missing[0]}; " if len(missing) == 1 else ""
+        raise ValueError(f"{policy!r} is not a policy: {has}it needs reset(self, episode) and act(self, observation)")
     return made  # type: ignore[no-any-return]
 
 

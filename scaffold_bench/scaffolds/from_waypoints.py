@@ -8,12 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scaffold_bench.control import interpolate
-from scaffold_bench.plan import (
-    InvalidScaffoldError,
-    Scaffold,
-    ScaffoldRequest,
-    Waypoints,
-)
+from scaffold_bench.plan import InvalidScaffoldError, Scaffold, ScaffoldRequest, Waypoints
 from scaffold_bench.spec import EPISODE_STEPS
 
 
@@ -52,9 +47,6 @@ def scaffold_from_waypoints(
     Waypoints are rounded to float32 first, so that a plan read back from a file has the same bits.
 
     Args:
-        task: the task's short name.
-        waypoints: the coarse plan.
-        provenance: who made it and how.
         valid, reason: False and why for a plan that could not be made.
         horizon: control steps T to plan for: a request's ``horizon``.
 
@@ -93,10 +85,8 @@ def check_waypoints(count: int) -> None:
     Raises:
         ValueError: fewer than 2, or more than frames.
     """
-    if count < 2:
-        raise ValueError(f"a plan needs at least 2 waypoints, got {count}")
-    if count > EPISODE_STEPS + 1:
-        raise ValueError(f"a plan has at most {EPISODE_STEPS + 1} waypoints, got {count}")
+    if not 2 <= count <= EPISODE_STEPS + 1:
+        raise ValueError(f"a plan has at least 2 waypoints and at most {EPISODE_STEPS + 1}, got {count}")
 
 
 def failed_scaffold(

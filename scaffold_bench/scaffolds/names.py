@@ -14,20 +14,20 @@ the group ``scaffold_bench.providers``.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from scaffold_bench.plan import PLAN_WAYPOINTS, Planner
+from scaffold_bench.plan import Planner
 from scaffold_bench.planner_names import BUILTIN, MAX_NESTING, PlannerName, parse
 from scaffold_bench.scaffolds.oracle import OracleProvider
 from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets, plan_file
 from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider
 
 ENTRY_POINTS = "scaffold_bench.providers"
-Options = Mapping[str, str]
 _made_by: dict[str, Callable[..., Planner]] = {}
 
 
@@ -71,39 +71,25 @@ def resolve_provider(scaffolds: str | Path | Planner) -> Planner:
 def _named(name: str, nesting: int) -> Planner:
     if nesting == 0:
         raise ValueError(f"planners are nested more than {MAX_NESTING} deep")
-    if name.partition("?")[0] not in BUILTIN and _is_file(name):
+    if name.partition("?")[0] not in BUILTIN and os.path.isfile(name):
         return RecordedProvider(name)
     found = parse(name)
-    options = dict(found.options)
     if found.base == "noise" and found.parts:
-        return _noise(found, options, nesting)
+        shown = found.text.removesuffix(f":{found.parts[0][0]}")
+        settings = _options(shown, found.options, {"flip": str, "seed": int})
+        settings |= _options(shown, (("sigma", found.sigma),), {"sigma": float})
+        return NoisyProvider(_named(found.parts[0][0], nesting - 1), **settings)
     if found.base == "mix":
         return _mix(found, nesting)
     if found.base == "oracle":
-        _refuse_unknown(name, options, ("waypoints",))
-        return OracleProvider(_number(int, name, options, "waypoints", PLAN_WAYPOINTS))
+        return OracleProvider(**_options(name, found.options, {"waypoints": int}))
     if found.base == "recorded:train":
-        _refuse_unknown(name, options, ("set",))
-        return ReusedProvider(plan_file(options.get("set", "oracle")))
+        return ReusedProvider(plan_file(_options(name, found.options, {"set": str}).get("set", "oracle")))
     if found.base == "recorded":
         return RecordedProvider(plan_file(found.source))
     if found.base == "vlm":
-        return _vlm(name, options)
-    return _registered(name, found.base, options)
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except OSError:  # longer than a file's name may be
-        return False
-
-
-def _noise(found: PlannerName, options: dict[str, str], nesting: int) -> Planner:
-    shown = found.text.removesuffix(f":{found.parts[0][0]}")
-    _refuse_unknown(shown, options, ("flip", "seed"))
-    sigma, seed = _number(float, shown, {"sigma": found.sigma}, "sigma", 0.0), _number(int, shown, options, "seed", 0)
-    return NoisyProvider(_named(found.parts[0][0], nesting - 1), sigma, options.get("flip", ""), seed)
+        return _vlm(name, _options(name, found.options, VLM_OPTIONS))
+    return _registered(name, found.base, dict(found.options))
 
 
 def _mix(found: PlannerName, nesting: int) -> Planner:
@@ -138,12 +124,12 @@ def _registered(name: str, base: str, options: dict[str, str]) -> Planner:
     return resolve_provider(made)
 
 
-VLM_OPTIONS = {
+VLM_OPTIONS: dict[str, Callable[[str], Any]] = {
     "model": str,
     "waypoints": int,
     "temperature": float,
     "thinking": int,
-    "code": int,
+    "code": lambda value: bool(int(value)),
     "shots": int,
     "examples": str,
     "record": str,
@@ -156,13 +142,11 @@ VLM_OPTIONS = {
 }
 
 
-def _vlm(name: str, options: dict[str, str]) -> Planner:
+def _vlm(name: str, given: dict[str, Any]) -> Planner:
     from scaffold_bench.scaffolds.vlm.examples import load_examples
     from scaffold_bench.scaffolds.vlm.model import Budget, GeminiModel, Recording, VlmModel
     from scaffold_bench.scaffolds.vlm.provider import VlmProvider
 
-    _refuse_unknown(name, options, tuple(VLM_OPTIONS))
-    given = {key: _number(VLM_OPTIONS[key], name, options, key, None) for key in options}
     model: VlmModel = GeminiModel(concurrency=given.pop("concurrency", 8))
     if "replay" in given and "record" in given:
         raise ValueError(f"{name!r}: use either record= (ask and keep) or replay= (never ask)")
@@ -175,27 +159,24 @@ def _vlm(name: str, options: dict[str, str]) -> Planner:
     settings = {renamed.get(key, key): value for key, value in given.items()}
     if "examples" in settings:
         settings["examples"] = load_examples(Path(settings["examples"]))
-    if "code_execution" in settings:
-        settings["code_execution"] = bool(settings["code_execution"])
     return VlmProvider(model, budget=budget, **settings)
 
 
-def _number(kind: Any, name: str, options: Options, key: str, default: Any) -> Any:
-    """An option as a number (or text).
+def _options(
+    name: str, given: tuple[tuple[str, str], ...], kinds: Mapping[str, Callable[[str], Any]]
+) -> dict[str, Any]:
+    """The options of a planner's name, each of its kind: text or a number.
 
     Raises:
-        ValueError: it is none.
+        ValueError: there is no such option, or it is no number.
     """
-    if key not in options:
-        return default
-    try:
-        return kind(options[key])
-    except ValueError:
-        raise ValueError(f"{name!r}: {key} must be a number, got {options[key]!r}") from None
-
-
-def _refuse_unknown(name: str, options: Options, known: tuple[str, ...]) -> None:
-    if unknown := set(options) - set(known):
-        raise ValueError(
-            f"{name!r} has the unknown option {', '.join(sorted(unknown))}; known are {', '.join(known) or 'none'}"
-        )
+    options = dict(given)
+    if unknown := sorted(options.keys() - kinds.keys()):
+        raise ValueError(f"{name!r} has the unknown option {', '.join(unknown)}; known are {', '.join(kinds)}")
+    read = {}
+    for key, value in options.items():
+        try:
+            read[key] = kinds[key](value)
+        except ValueError:
+            raise ValueError(f"{name!r}: {key} must be a number, got {value!r}") from None
+    return read

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from scaffold_bench.plan import (
-    PLAN_WAYPOINTS,
-    PrivilegedRequest,
-    Scaffold,
-)
+from scaffold_bench.plan import PLAN_WAYPOINTS, PrivilegedRequest, Scaffold
 from scaffold_bench.scaffolds.from_waypoints import check_waypoints, scaffold_from_waypoints
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from scaffold_bench.files import write_atomically
 from scaffold_bench.plan import SCAFFOLD_VERSION, InvalidScaffoldError, Scaffold, Waypoints
@@ -28,17 +28,15 @@ MAX_HEADER_BYTES = 64 * 2**20
 MAX_KEYPOINTS = 64
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Group(BaseModel, extra="forbid", strict=True, frozen=True):
     task: str = Field(max_length=200)
-    attachments: list[str] = Field(min_length=1, max_length=MAX_KEYPOINTS)
+    attachments: tuple[str, ...] = Field(min_length=1, max_length=MAX_KEYPOINTS)
     waypoints: int = Field(ge=1, le=MAX_HORIZON + 1)
     timed: bool
     horizon: int = Field(default=EPISODE_STEPS, ge=1, le=MAX_HORIZON)
 
 
-class _Plan(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Plan(BaseModel, extra="forbid", strict=True):
     group: int = Field(ge=0)
     row: int = Field(ge=0)
     split: str = Field(max_length=50)
@@ -48,8 +46,7 @@ class _Plan(BaseModel):
     provenance: dict[str, str | int | float | bool]
 
 
-class _Header(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Header(BaseModel, extra="forbid", strict=True):
     format: str
     version: int
     groups: list[_Group]
@@ -75,16 +72,8 @@ class ScaffoldEntry:
             raise InvalidScaffoldError("state", f"is {self.state!r}, expected an index or None")
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(_Plan):
     task: str
-    split: str
-    state: int | None
-    group: int
-    row: int
-    valid: bool
-    reason: str
-    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 class ScaffoldFile(Sequence[Scaffold]):
@@ -104,9 +93,6 @@ class ScaffoldFile(Sequence[Scaffold]):
         """Every plan with the state it was made for, ready for :func:`save_scaffolds`."""
         return [ScaffoldEntry(plan, row.split, row.state) for plan, row in zip(self, self.entries, strict=True)]
 
-    def __iter__(self) -> Iterator[Scaffold]:
-        return (self[row] for row in range(len(self)))
-
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
@@ -115,9 +101,8 @@ class ScaffoldFile(Sequence[Scaffold]):
         entry = self.entries[index]
         group, arrays = self._groups[entry.group], self._arrays[entry.group]
         times = arrays["times"][entry.row] if group.timed else None
-        waypoints = Waypoints(
-            arrays["keypoints"][entry.row], arrays["wrist"][entry.row], tuple(group.attachments), times
-        )
+        keypoints, wrist = arrays["keypoints"][entry.row], arrays["wrist"][entry.row]
+        waypoints = Waypoints(keypoints, wrist, group.attachments, times)
         try:
             made = scaffold_from_waypoints(
                 entry.task, waypoints, entry.provenance, entry.valid, entry.reason, group.horizon
@@ -149,27 +134,27 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
         InvalidScaffoldError: something else than entries.
         OSError: the file cannot be written.
     """
+    groups: dict[_Group, list[Waypoints]] = {}
+    plans = []
     for entry in entries:
         if not isinstance(entry, ScaffoldEntry):
             raise InvalidScaffoldError(
                 "entries", f"holds {type(entry).__name__}, expected ScaffoldEntry(plan, split, state)"
             )
-    groups: dict[tuple[Any, ...], int] = {}
-    arrays: list[dict[str, list[FloatArray]]] = []
-    plans = []
-    for entry in entries:
         scaffold = entry.scaffold
         coarse = _coarse(scaffold)
-        timed = coarse.times is not None
-        key = (scaffold.task, coarse.attachments, len(coarse.wrist), timed, scaffold.horizon)
-        group = groups.setdefault(key, len(groups))
-        if group == len(arrays):
-            arrays.append({"keypoints": [], "wrist": [], "times": []})
-        columns = arrays[group]
+        group = _Group(
+            task=scaffold.task,
+            attachments=coarse.attachments,
+            waypoints=len(coarse.wrist),
+            timed=coarse.times is not None,
+            horizon=scaffold.horizon,
+        )
+        alike = groups.setdefault(group, [])
         plans.append(
             _Plan(
-                group=group,
-                row=len(columns["wrist"]),
+                group=list(groups).index(group),
+                row=len(alike),
                 split=entry.split,
                 state=None if entry.state is None else int(entry.state),
                 valid=scaffold.valid,
@@ -177,24 +162,12 @@ def save_scaffolds(path: str | Path, entries: Sequence[ScaffoldEntry]) -> None:
                 provenance=dict(scaffold.provenance),
             )
         )
-        columns["keypoints"].append(coarse.keypoints)
-        columns["wrist"].append(coarse.wrist)
-        if coarse.times is not None:
-            columns["times"].append(coarse.times)
-    header = _Header(
-        format="scaffold_bench plans",
-        version=SCAFFOLD_VERSION,
-        groups=[
-            _Group(task=task, attachments=list(attachments), waypoints=count, timed=timed, horizon=horizon)
-            for task, attachments, count, timed, horizon in groups
-        ],
-        plans=plans,
-    )
+        alike.append(coarse)
+    header = _Header(format="scaffold_bench plans", version=SCAFFOLD_VERSION, groups=list(groups), plans=plans)
     members = {"header": np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)}
-    for index, columns in enumerate(arrays):
-        for name, rows in columns.items():
-            if rows:
-                members[f"g{index}_{name}"] = np.stack(rows).astype("<f4")
+    for index, (group, made) in enumerate(groups.items()):
+        for name in ("keypoints", "wrist", "times") if group.timed else ("keypoints", "wrist"):
+            members[f"g{index}_{name}"] = np.stack([getattr(one, name) for one in made]).astype("<f4")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **members)  # type: ignore[arg-type]  # numpy types savez's keywords as bool
     write_atomically(Path(path), buffer.getvalue())
@@ -236,10 +209,7 @@ def load_scaffolds(path: str | Path) -> ScaffoldFile:
     for number, plan in enumerate(header.plans):
         if plan.group >= len(arrays) or plan.row >= len(arrays[plan.group]["wrist"]):
             raise InvalidScaffoldError(f"{name}: plan {number}", "points outside the file's arrays")
-        task = header.groups[plan.group].task
-        entries.append(
-            _Row(task, plan.split, plan.state, plan.group, plan.row, plan.valid, plan.reason, plan.provenance)
-        )
+        entries.append(_Row.model_construct(task=header.groups[plan.group].task, **vars(plan)))
     return ScaffoldFile(header.groups, arrays, entries)
 
 

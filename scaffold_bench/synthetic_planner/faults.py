@@ -59,26 +59,19 @@ class ErrorRates:
 
     def __post_init__(self) -> None:
         quantities = ("pixel_noise", "waypoint_noise", "slow_seconds")
-        for name in (one.name for one in fields(self)):
-            value = getattr(self, name)
+        for name, value in vars(self).items():
+            limit, wanted = (math.inf, "not negative and finite") if name in quantities else (1.0, "from 0 to 1")
             of_tasks = value.items() if isinstance(value, Mapping) else [("", value)]
             for task, number in of_tasks:
-                what, limit = (f"{name}[{task!r}]" if task else name), math.inf if name in quantities else 1.0
                 if not (math.isfinite(number) and 0 <= number <= limit):
-                    wanted = "not negative and finite" if name in quantities else "from 0 to 1"
+                    what = f"{name}[{task!r}]" if task else name
                     raise ValueError(f"{what} must be {wanted}, got {number}")
 
     @classmethod
     def none(cls, **rates: Any) -> ErrorRates:
         """Only the errors that are given, e.g. ``ErrorRates.none(quota=0.3)``."""
         nothing: dict[str, Any] = {
-            "pixel_noise": 0.0,
-            "wrong_keypoint": 0.0,
-            "waypoint_noise": 0.0,
-            "axis_flip": 0.0,
-            "axis_flip_of": {},
-            "axis_flip_shown": 0.0,
-            "axis_flip_shown_of": {},
+            one.name: {} if one.name.endswith("_of") else 0.0 for one in fields(cls) if one.name != "slow_seconds"
         }
         return cls(**{**nothing, **rates})
 
@@ -91,9 +84,6 @@ class ErrorRates:
 
 class RequestRandom:
     """Random generators that depend on the request and on how often it was made, not on other requests before it.
-
-    Args:
-        seed: not negative.
 
     Raises:
         ValueError: a negative seed.

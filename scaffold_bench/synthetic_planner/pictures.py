@@ -31,7 +31,6 @@ INDEX_VERSION = 1
 """Part of the file names of kept indexes; raise it when the way they are made changes."""
 
 
-# ------------------------------------------------------------------------------------------------------- pictures
 @dataclass(frozen=True)
 class StateIndex:
     """Finds the start state a picture shows.
@@ -70,14 +69,8 @@ def flat_camera(intrinsics: FloatArray, camera_to_world: FloatArray) -> CameraVi
     Args:
         intrinsics: (3, 3) for a picture one pixel wide. camera_to_world: (4, 4).
     """
-    nothing = np.zeros((1, 1))
-    return CameraView(
-        rgb=np.zeros((1, 1, 3), np.uint8),
-        depth=nothing.astype(np.float32),
-        body=nothing.astype(np.int16),
-        intrinsics=intrinsics,
-        camera_to_world=camera_to_world,
-    )
+    rgb, depth, body = np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int16)
+    return CameraView(rgb, depth, body, intrinsics, camera_to_world)
 
 
 def build_index(task: str, starts: Sequence[StartState]) -> StateIndex:

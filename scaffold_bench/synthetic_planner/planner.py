@@ -67,30 +67,19 @@ class Asked:
             ValueError: a number is missing or out of range.
         """
         present = re.search(r"^Now these places are at:\n((?:- .+\n)+)The hand is at:\n(- .+)\n", prompt, re.MULTILINE)
-        numbers = {
-            name: re.search(pattern, prompt)
-            for name, pattern in (
-                ("count", r"Plan (\d+) waypoints"),
-                ("arrive", r"arrive by waypoint (\d+)"),
-                ("move", r"wait until waypoint (\d+)"),
-            )
-        }
-        if present is None or any(found is None for found in numbers.values()):
+        patterns = (r"Plan (\d+) waypoints", r"arrive by waypoint (\d+)", r"wait until waypoint (\d+)")
+        numbers = [int(found[1]) for found in (re.search(pattern, prompt) for pattern in patterns) if found]
+        if present is None or len(numbers) < len(patterns):
             raise ValueError("the prompt does not give the present places and the numbers of waypoints")
-        count, arrive, move = (int(found[1]) for found in numbers.values() if found is not None)
+        count, arrive, move = numbers
         if not (count >= 2 and 1 <= arrive < count and 1 <= move < count):
             raise ValueError(
                 f"the prompt asks for {count} waypoints, arrival at {arrive} and motion from {move}; a plan has "
                 "at least 2 waypoints, and both come after the first"
             )
-        return cls(
-            places=dict(_place(line) for line in present[1].splitlines()),
-            hand=_place(present[2])[1],
-            count=count,
-            arrive=arrive,
-            move=move,
-            examples=len(re.findall(r"^Example \d+:", prompt, re.MULTILINE)),
-        )
+        places = dict(_place(line) for line in present[1].splitlines())
+        examples = len(re.findall(r"^Example \d+:", prompt, re.MULTILINE))
+        return cls(places, _place(present[2])[1], count, arrive, move, examples)
 
 
 def _place(line: str) -> tuple[str, FloatArray]:
@@ -134,12 +123,7 @@ class SimulatedPlanner:
             self._index_of(task)
 
     def __call__(self, prompt: str, image: bytes | None, model: str) -> str:
-        """The answer's text.
-
-        Args:
-            prompt: one of the two questions.
-            image: the bytes of a picture file, or None.
-            model: the name of the model that is asked.
+        """The text of the answer to one of the two questions, asked with a picture file (or None) of a named model.
 
         Raises:
             ValueError: the prompt is neither question, or its task is not registered.

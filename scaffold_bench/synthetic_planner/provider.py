@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from pathlib import Path
-from typing import Any
 
 from scaffold_bench.plan import PLAN_WAYPOINTS
 from scaffold_bench.scaffolds.vlm.examples import load_examples
@@ -21,26 +20,6 @@ SERVICE_FAULTS = {"malformed": 0.03, "truncated": 0.03, "quota": 0.02, "server_e
 """Rates of the service's faults, beside the planner's own errors (ours): enough to exercise every branch."""
 
 
-class SimulatedVlm(VlmProvider):
-    """A :class:`VlmProvider` with a server of its own, which runs as long as the planner exists.
-
-    Args:
-        errors: False for a planner and a service without errors.
-        seed: of the errors and of the choice of examples.
-        settings: of :class:`VlmProvider`.
-    """
-
-    def __init__(self, errors: bool = True, seed: int = 0, **settings: Any) -> None:
-        planner = SimulatedPlanner(None if errors else ErrorRates.none(), seed=seed, cache=picture_folder())
-        faults = ErrorRates.none(**SERVICE_FAULTS) if errors else ErrorRates.none()
-        self.server = FakeGemini(planner, faults, seed=seed)
-        self.server.__enter__()
-        weakref.finalize(self, self.server.__exit__)
-        model = GeminiModel(concurrency=2, client=client(self.server.url))
-        budget = Budget(attempts=4, seconds=2 * ANSWER_SECONDS, timeout=ANSWER_SECONDS, backoff=0.05)
-        super().__init__(model, name=MODEL_VERSION, budget=budget, seed=seed, label=MODEL_VERSION, **settings)
-
-
 def picture_folder() -> Path:
     """The folder of the pictures of start states: in XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaffold_bench" / "pictures"
@@ -48,16 +27,27 @@ def picture_folder() -> Path:
 
 def simulated_vlm(
     waypoints: str = str(PLAN_WAYPOINTS), shots: str = "0", examples: str = "", errors: str = "1", seed: str = "0"
-) -> SimulatedVlm:
+) -> VlmProvider:
     """Make the planner named ``simulated-vlm?shots=3&examples=FILE&waypoints=N&errors=0&seed=S``.
+
+    It has a server of its own, which runs as long as the planner exists. With ``errors=0`` neither makes mistakes.
 
     Raises:
         ValueError: an option that is not a number, or a file that holds no examples.
     """
-    return SimulatedVlm(
-        errors=bool(int(errors)),
-        seed=int(seed),
+    with_errors, number = bool(int(errors)), int(seed)
+    made = VlmProvider(
+        name=MODEL_VERSION,
         waypoints=int(waypoints),
-        shots=int(shots),
+        budget=Budget(attempts=4, seconds=2 * ANSWER_SECONDS, timeout=ANSWER_SECONDS, backoff=0.05),
         examples=load_examples(Path(examples)) if examples else None,
+        shots=int(shots),
+        seed=number,
+        label=MODEL_VERSION,
     )
+    answering = SimulatedPlanner(None if with_errors else ErrorRates.none(), seed=number, cache=picture_folder())
+    server = FakeGemini(answering, ErrorRates.none(**(SERVICE_FAULTS if with_errors else {})), seed=number)
+    server.__enter__()
+    weakref.finalize(made, server.__exit__)
+    made.model = GeminiModel(concurrency=2, client=client(server.url))
+    return made

@@ -6,19 +6,19 @@ faults of the service are drawn at given rates.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from scaffold_bench.scaffolds.vlm.answers import AnswerError, json_list
 from scaffold_bench.synthetic_planner.faults import ErrorRates, RequestRandom
@@ -40,19 +40,9 @@ CHARACTERS_PER_TOKEN, IMAGE_TOKENS = 4, 1032
 """Roughly how Gemini counts: English text, and a picture of 800 x 800 pixels as four tiles of 258 tokens."""
 PATH = re.compile(r"/v1(?:beta)?/models/([\w.-]+):generateContent")
 STATUS_NAMES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
-FAULTS = (
-    "slow",
-    "closed",
-    "quota",
-    "server_error",
-    "blocked",
-    "empty",
-    "truncated",
-    "malformed",
-    "not_finite",
-    "wrong_count",
-)
-"""Rates of :class:`ErrorRates` that concern the service, in the order in which they are drawn."""
+FAULTS = tuple(rate.name for rate in fields(ErrorRates) if rate.default == 0.0)
+"""Rates of :class:`ErrorRates` that concern the service, in the order in which they are drawn. Only these are 0 unless
+they are given."""
 
 
 class FakeGemini:
@@ -64,22 +54,32 @@ class FakeGemini:
         rates: of the service's faults; no faults if None. The planner's own errors are not read.
         seed: of the faults. A request has the same faults in every run, and others when it is repeated.
         port: the port to listen at, on 127.0.0.1; 0 for any free one.
+
+    Attributes:
+        requests: questions so far, by kind: "keypoints", "trajectory", "other", and "refused" for invalid requests.
+        faults: number of faults so far, by the names of their rates.
+        errors: the errors that ``answering`` raised so far, as text.
     """
 
     def __init__(self, answering: Answering, rates: ErrorRates | None = None, seed: int = 0, port: int = 0) -> None:
         self.answering, self.rates, self._port = answering, rates or ErrorRates.none(), port
         self._random, self._lock = RequestRandom(seed), threading.Lock()
         self._server: _Server | None = None
-        self._requests, self._faults, self._errors = Counter[str](), Counter[str](), list[str]()
+        self._stopping = threading.Event()
+        self.requests, self.faults, self.errors = Counter[str](), Counter[str](), list[str]()
 
     def __enter__(self) -> FakeGemini:
-        server = self._server = _Server(("127.0.0.1", self._port), self)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server = _Server(("127.0.0.1", self._port), _Handler)
+        self._server.fake = self
+        self._stopping.clear()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None:
-            self._server.stop()
+            self._stopping.set()  # ends all waiting
+            self._server.shutdown()
+            self._server.server_close()
             self._server = None
 
     @property
@@ -93,30 +93,8 @@ class FakeGemini:
             raise RuntimeError("the server runs inside its with block only; use it as 'with FakeGemini(...) as fake:'")
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    @property
-    def requests(self) -> Counter[str]:
-        """Questions so far, by kind: "keypoints", "trajectory", "other", and "refused" for invalid requests."""
-        with self._lock:
-            return self._requests.copy()
-
-    @property
-    def faults(self) -> Counter[str]:
-        """Number of faults so far, by the names of their rates."""
-        with self._lock:
-            return self._faults.copy()
-
-    @property
-    def errors(self) -> list[str]:
-        """The errors that ``answering`` raised so far, as text."""
-        with self._lock:
-            return list(self._errors)
-
-    def respond(self, path: str, body: bytes, stopping: threading.Event) -> tuple[int, dict[str, Any]] | None:
-        """Status and JSON answer to a request; None to close the connection without one.
-
-        Args:
-            stopping: set when the server stops, which ends all waiting.
-        """
+    def respond(self, path: str, body: bytes) -> tuple[int, dict[str, Any]] | None:
+        """Status and JSON answer to a request; None to close the connection without one."""
         found = PATH.fullmatch(path.partition("?")[0])
         if found is None:
             return self._refuse(
@@ -124,19 +102,16 @@ class FakeGemini:
             )
         try:
             question = _Question.model_validate_json(body)
-            prompt, image = question.prompt, question.image
-        except (ValidationError, ValueError) as error:
+        except ValidationError as error:
             return self._refuse(400, f"cannot read the request: {str(error)[:300]}")
-        kind = kind_of(prompt)
+        kind = kind_of(question.prompt)
         rng = self._random.generator(path.encode(), body)
         drawn = (name for name in FAULTS if rng.random() < getattr(self.rates, name))
         fault = next((name for name in drawn if name != "wrong_count" or kind == "trajectory"), "")
         with self._lock:
-            self._requests[kind] += 1
-            self._faults.update([fault] if fault else [])
-        if fault == "slow" and stopping.wait(self.rates.slow_seconds):
-            return None
-        if fault == "closed":
+            self.requests[kind] += 1
+            self.faults.update([fault] if fault else [])
+        if fault == "closed" or (fault == "slow" and self._stopping.wait(self.rates.slow_seconds)):
             return None
         if fault == "quota":
             return error_reply(429, "Resource has been exhausted (e.g. check quota).")
@@ -145,15 +120,15 @@ class FakeGemini:
         if fault == "blocked":
             return 200, {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": MODEL_VERSION}
         try:
-            return 200, question.reply(corrupt(self.answering(prompt, image, found[1]), fault), fault)
+            text = self.answering(question.prompt, question.image, found[1])
+            return 200, question.reply(corrupt(text, fault), fault)
         except Exception as error:  # noqa: BLE001  # the client gets an answer in any case, and a test can read ``errors``
-            with self._lock:
-                self._errors.append(f"{type(error).__name__}: {error}")
+            self.errors.append(f"{type(error).__name__}: {error}")
             return error_reply(400 if isinstance(error, ValueError) else 500, str(error)[:1000])
 
     def _refuse(self, code: int, message: str) -> tuple[int, dict[str, Any]]:
         with self._lock:
-            self._requests["refused"] += 1
+            self.requests["refused"] += 1
         return error_reply(code, message)
 
 
@@ -186,60 +161,55 @@ def corrupt(text: str, fault: str) -> str:
             values = json_list(text)
         except AnswerError:
             return text
-        return json.dumps(values[:-1]) if fault == "wrong_count" else json.dumps(_without_number(values)[0])
+        return json.dumps(values[:-1]) if fault == "wrong_count" else _without_number(json.dumps(values))
     return text
 
 
-def _without_number(value: Any) -> tuple[Any, bool]:
-    """The JSON value with its last number replaced by NaN, and whether it had a number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | list | dict):
-        return value, False
-    if isinstance(value, int | float):
-        return math.nan, True
-    items: list[tuple[Any, Any]] = list(enumerate(value) if isinstance(value, list) else value.items())
-    copy = value.copy()
-    for key, one in reversed(items):
-        copy[key], done = _without_number(one)
-        if done:
-            return copy, True
-    return copy, False
+def _without_number(text: str) -> str:
+    """JSON with its last number replaced by NaN."""
+    tokens = re.finditer(r'"(?:[^"\\]|\\.)*"|(?P<number>-?\d[-+.\dEe]*)', text)  # texts may hold digits, too
+    numbers = [token for token in tokens if token["number"]]
+    return f"{text[: numbers[-1].start()]}NaN{text[numbers[-1].end() :]}" if numbers else text
 
 
 def error_reply(code: int, message: str) -> tuple[int, dict[str, Any]]:
     """Status and body of an error, as Google's services answer it."""
-    status = STATUS_NAMES.get(code) or re.sub(r"\W+", "_", HTTPStatus(code).phrase).upper()
+    status = STATUS_NAMES.get(code, HTTPStatus(code).name)
     return code, {"error": {"code": code, "message": message, "status": status}}
 
 
 # ------------------------------------------------------------------------------------------------------- requests
-class _Blob(BaseModel):
-    data: str
+class _Message(BaseModel, alias_generator=to_camel, populate_by_name=True, val_json_bytes="base64"):
+    """A part of a request; its names may be written in either of Google's spellings, inlineData or inline_data."""
 
 
-class _Part(BaseModel):
+class _Blob(_Message):
+    data: bytes
+
+
+class _Part(_Message):
     text: str = ""
-    inline_data: _Blob | None = Field(default=None, validation_alias=AliasChoices("inlineData", "inline_data"))
+    inline_data: _Blob | None = None
 
 
-class _Content(BaseModel):
+class _Content(_Message):
     parts: list[_Part] = Field(min_length=1)
 
 
-class _Thinking(BaseModel):
-    budget: int = Field(default=0, validation_alias=AliasChoices("thinkingBudget", "thinking_budget"))
+class _Thinking(_Message):
+    thinking_budget: int = 0
 
 
-class _Config(BaseModel):
-    thinking: _Thinking = Field(default=_Thinking(), validation_alias=AliasChoices("thinkingConfig", "thinking_config"))
+class _Config(_Message):
+    thinking_config: _Thinking = _Thinking()
 
 
-class _Question(BaseModel):
+class _Question(_Message):
     """The parts of a request that are read."""
 
-    model_config = ConfigDict(extra="ignore")
     contents: list[_Content] = Field(min_length=1)
     tools: list[dict[str, Any]] = []
-    config: _Config = Field(default=_Config(), validation_alias=AliasChoices("generationConfig", "generation_config"))
+    generation_config: _Config = _Config()
 
     @property
     def _parts(self) -> list[_Part]:
@@ -251,16 +221,13 @@ class _Question(BaseModel):
         return "".join(part.text for part in self._parts)
 
     @property
-    def image(self) -> bytes | None:
-        """The first file.
+    def _files(self) -> list[bytes]:
+        return [part.inline_data.data for part in self._parts if part.inline_data is not None]
 
-        Raises:
-            ValueError: it is not base64.
-        """
-        for part in self._parts:
-            if part.inline_data is not None:  # either alphabet of base64 is allowed
-                return base64.b64decode(part.inline_data.data.translate(str.maketrans("-_", "+/")), validate=True)
-        return None
+    @property
+    def image(self) -> bytes | None:
+        """The first file."""
+        return next(iter(self._files), None)
 
     def reply(self, text: str, fault: str) -> dict[str, Any]:
         """The answer, as the service wraps it."""
@@ -268,11 +235,12 @@ class _Question(BaseModel):
         if text and any("codeExecution" in tool or "code_execution" in tool for tool in self.tools):
             run = {"executableCode": {"language": "PYTHON", "code": "print(0)"}}
             parts = [run, {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "0\n"}}, *parts]
-        images = sum(part.inline_data is not None for part in self._parts)
         usage = {
-            "promptTokenCount": _tokens(self.prompt) + IMAGE_TOKENS * images,
+            "promptTokenCount": _tokens(self.prompt) + IMAGE_TOKENS * len(self._files),
             "candidatesTokenCount": _tokens(text),
-            "thoughtsTokenCount": max(0, self.config.thinking.budget),  # as if the whole budget were used
+            "thoughtsTokenCount": max(
+                0, self.generation_config.thinking_config.thinking_budget
+            ),  # as if the whole budget were used
         }
         content = {"role": "model", **({"parts": parts} if parts else {})}
         finish = "MAX_TOKENS" if fault == "truncated" else "STOP"
@@ -289,44 +257,17 @@ def _tokens(text: str) -> int:
 
 # ------------------------------------------------------------------------------------------------------- the server
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
     request_queue_size = 128  # many clients may come at once
-
-    def __init__(self, address: tuple[str, int], fake: FakeGemini) -> None:
-        super().__init__(address, _Handler)
-        self.fake, self.stopping = fake, threading.Event()
-        self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._open_lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._open_lock:
-            self._open.discard(request)
-        super().shutdown_request(request)
+    fake: FakeGemini
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that closed their connection; the default prints a traceback."""
 
-    def stop(self) -> None:
-        """Stop listening and end all connections, also those that wait."""
-        self.stopping.set()
-        self.shutdown()
-        self.server_close()
-        with self._open_lock:
-            for connection in self._open:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:  # the client has closed it already
-                    continue
-
 
 class _Handler(BaseHTTPRequestHandler):
+    """Speaks HTTP 1.0, a connection for each request, so that no open connection outlives the server."""
+
     server: _Server
-    protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
 
@@ -337,19 +278,12 @@ class _Handler(BaseHTTPRequestHandler):
         if len(length) > 12 or int(length) > MAX_REQUEST:
             return self.send_error(413, f"the request is larger than {MAX_REQUEST} bytes")
         body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            self.close_connection = True  # the client has closed its side
-            return None
-        reply = self.server.fake.respond(self.path, body, self.server.stopping)
-        if reply is None:
-            self.close_connection = True
-            return None
-        return self._answer(*reply)
+        if len(body) == int(length) and (reply := self.server.fake.respond(self.path, body)):  # else nobody listens
+            self._answer(*reply)
+        return None
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer anything but a readable POST with Google's form of an error, and close the connection, because the
-        body was not read."""
-        self.close_connection = True
+        """Answer anything but a readable POST with Google's form of an error."""
         self._answer(*error_reply(code, message or explain or HTTPStatus(code).phrase))
 
     def _answer(self, code: int, payload: dict[str, Any]) -> None:
@@ -357,8 +291,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", "application/json; charset=UTF-8")
         self.send_header("Content-Length", str(len(data)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
 

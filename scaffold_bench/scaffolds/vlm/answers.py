@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from scaffold_bench.scaffolds.vlm.model import MAX_ANSWER_CHARACTERS
 from scaffold_bench.spec import FloatArray
@@ -29,8 +29,7 @@ Coordinate = Annotated[float, Field(ge=-MAX_REACH, le=MAX_REACH, allow_inf_nan=F
 Point = Annotated[float, Field(ge=0, le=POINT_RANGE, allow_inf_nan=False)]
 
 
-class _Place(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _Place(BaseModel, extra="ignore"):
     name: str = Field(max_length=200)
     point: tuple[Point, Point]
 
@@ -48,7 +47,7 @@ def read_keypoints(text: str, names: Sequence[str]) -> dict[str, tuple[float, fl
     try:
         places = _PLACES.validate_python(json_list(text))
     except ValidationError as error:
-        raise AnswerError(_first_mistake(error)) from None
+        raise AnswerError(first_mistake(error)) from None
     found: dict[str, tuple[float, float]] = {}
     for place in places:
         name = next((name for name in names if name.casefold() == place.name.strip().casefold()), None)
@@ -91,7 +90,7 @@ def read_trajectory(
             try:
                 result[number, column] = _POSITION.validate_python(waypoint[name])
             except ValidationError as error:
-                raise AnswerError(f"waypoint {number}, {name!r}: {_first_mistake(error)}") from None
+                raise AnswerError(f"waypoint {number}, {name!r}: {first_mistake(error)}") from None
     present = np.concatenate([keypoints, hand[None]])
     off = np.linalg.norm(result[0] - present, axis=1)
     worst = int(off.argmax())
@@ -126,7 +125,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _first_mistake(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
     """The first complaint, without the input, which may be long or hostile."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part)[:40] for part in first["loc"])

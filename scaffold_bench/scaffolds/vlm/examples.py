@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from scaffold_bench.scaffolds.vlm.answers import Coordinate
+from scaffold_bench.files import write_atomically
+from scaffold_bench.scaffolds.vlm.answers import Coordinate, first_mistake
 from scaffold_bench.scaffolds.vlm.prompting import Example
 
 BEST = 10
@@ -20,8 +21,7 @@ MAX_BYTES = 16 * 2**20
 _Position = tuple[Coordinate, Coordinate, Coordinate]
 
 
-class _Example(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Example(BaseModel, extra="forbid"):
     places: list[_Position] = Field(min_length=1, max_length=64)
     hand: _Position
     keypoints: list[list[_Position]] = Field(min_length=2, max_length=301)
@@ -30,8 +30,7 @@ class _Example(BaseModel):
     success: float
 
 
-class _Examples(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Examples(BaseModel, extra="forbid"):
     format: str
     source: dict[str, str]
     tasks: dict[str, Annotated[list[_Example], Field(max_length=100)]]
@@ -51,10 +50,7 @@ def save_examples(
         "tasks": {
             task: [
                 {
-                    "places": rounded(one.places),
-                    "hand": rounded(one.hand),
-                    "keypoints": rounded(one.keypoints),
-                    "hands": rounded(one.hands),
+                    **{name: rounded(getattr(one, name)) for name in ("places", "hand", "keypoints", "hands")},
                     "state": state,
                     "success": success,
                 }
@@ -63,8 +59,7 @@ def save_examples(
             for task, of_task in examples.items()
         },
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    write_atomically(path, json.dumps(facts) + "\n")
 
 
 def load_examples(path: Path) -> dict[str, list[Example]]:
@@ -80,9 +75,7 @@ def load_examples(path: Path) -> dict[str, list[Example]]:
     try:
         read = _Examples.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part)[:40] for part in first["loc"])
-        raise ValueError(f"{path} is no file of examples ({where}: {first['msg']})") from None
+        raise ValueError(f"{path} is no file of examples ({first_mistake(error)})") from None
     result: dict[str, list[Example]] = {}
     for task, of_task in read.tasks.items():
         for one in of_task:

@@ -36,7 +36,9 @@ class VlmError(RuntimeError):
         tokens_in, tokens_out: what was counted all the same.
     """
 
-    def __init__(self, kind: str, message: str, retryable: bool, tokens_in: int = 0, tokens_out: int = 0) -> None:
+    def __init__(
+        self, kind: str, message: str, retryable: bool = False, tokens_in: int = 0, tokens_out: int = 0
+    ) -> None:
         super().__init__(message)
         self.kind, self.retryable, self.tokens_in, self.tokens_out = kind, retryable, tokens_in, tokens_out
 
@@ -66,8 +68,7 @@ class Query:
     @property
     def key(self) -> str:
         """Hash of everything that shapes the answer."""
-        facts = {name: value for name, value in asdict(self).items() if name != "image"}
-        facts["image"] = hashlib.sha256(self.image or b"").hexdigest()
+        facts = {**asdict(self), "image": hashlib.sha256(self.image or b"").hexdigest()}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -123,23 +124,21 @@ class GeminiModel:
             raise ValueError(f"concurrency must be at least 1, got {concurrency}")
         self._client, self._lock, self._slots = client, threading.Lock(), threading.BoundedSemaphore(concurrency)
 
-    def check(self) -> None:
+    def check(self) -> Any:
         """Find out whether there is somebody to ask, as far as that can be known without asking.
+
+        Returns:
+            The ``google.genai.Client``.
 
         Raises:
             VlmError: of the kind ``setup``.
         """
-        self._connect()
-
-    def _connect(self) -> Any:
         with self._lock:
             if self._client is None:
                 try:
                     from google import genai
                 except ImportError as error:
-                    raise VlmError(
-                        "setup", "the vlm planner needs google-genai; pip install google-genai", retryable=False
-                    ) from error
+                    raise VlmError("setup", "the vlm planner needs google-genai; pip install google-genai") from error
                 enterprise = any(os.environ.get(name, "").lower() in ("1", "true") for name in ENTERPRISE)
                 # thinking budgets and code execution are part of the beta interface
                 options = None if enterprise else genai.types.HttpOptions(api_version="v1beta")
@@ -150,13 +149,12 @@ class GeminiModel:
                         "setup",
                         "the vlm planner has nobody to ask; set GEMINI_API_KEY, or try without a key: make demo-vlm "
                         f"({str(error)[:200]})",
-                        retryable=False,
                     ) from error
             return self._client
 
     def ask(self, query: Query, timeout: float) -> Answer:
         """See :class:`VlmModel`."""
-        client = self._connect()
+        client = self.check()
         from google.genai import errors, types  # only now: the package is large
 
         parts: list[Any] = [types.Part.from_text(text=query.prompt)]
@@ -181,9 +179,8 @@ class GeminiModel:
         except errors.APIError as error:
             code = int(error.code or 0)
             kind = {429: "quota"}.get(code, "server" if code >= 500 else "refused")
-            raise VlmError(
-                kind, f"{query.model} answered {code}: {str(error.message)[:300]}", code in RETRIED_STATUS
-            ) from error
+            reason = f"{query.model} answered {code}: {str(error.message)[:300]}"
+            raise VlmError(kind, reason, code in RETRIED_STATUS) from error
         except Exception as error:  # the SDK lets through what its HTTP libraries and parsers raise
             kind = "timeout" if "timeout" in type(error).__name__.lower() else "connection"
             raise VlmError(kind, f"no answer from {query.model} ({type(error).__name__})", retryable=True) from error
@@ -205,26 +202,17 @@ def _read(reply: Any, query: Query, seconds: float) -> Answer:
     )
     blocked = getattr(getattr(reply, "prompt_feedback", None), "block_reason", None)
     if blocked:
-        reason = f"{query.model} refused the question ({_name(blocked)})"
-        raise VlmError("blocked", reason, True, spent_in, spent_out)
+        raise VlmError("blocked", f"{query.model} refused the question ({_name(blocked)})", True, spent_in, spent_out)
     candidate = (reply.candidates or [None])[0]
-    texts = [
-        part.text
-        for part in (getattr(getattr(candidate, "content", None), "parts", None) or [])
-        if isinstance(part.text, str) and not part.thought
-    ]
+    parts = getattr(getattr(candidate, "content", None), "parts", None) or []
+    text = "".join(part.text for part in parts if isinstance(part.text, str) and not part.thought)
     finish = _name(getattr(candidate, "finish_reason", None))
-    if not "".join(texts).strip():
+    if not text.strip():
         blocked_by = finish in ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII")
-        raise VlmError(
-            "blocked" if blocked_by else "empty",
-            f"{query.model} gave no text ({finish or 'no candidate'})",
-            True,
-            spent_in,
-            spent_out,
-        )
+        reason = f"{query.model} gave no text ({finish or 'no candidate'})"
+        raise VlmError("blocked" if blocked_by else "empty", reason, True, spent_in, spent_out)
     return Answer(
-        text="".join(texts)[:MAX_ANSWER_CHARACTERS],
+        text=text[:MAX_ANSWER_CHARACTERS],
         model=str(reply.model_version or query.model)[:100],
         tokens_in=spent_in,
         tokens_out=spent_out,
@@ -267,20 +255,14 @@ class Recording:
                 "missing",
                 f"{self.folder} has no answer to this {query.purpose} question ({query.key[:12]}); it was recorded "
                 "with another prompt, picture, model or setting",
-                retryable=False,
             )
         answer = self.model.ask(query, timeout)
-        facts = {name: value for name, value in asdict(query).items() if name != "image"}
+        facts = {"query": asdict(query), "answer": asdict(answer)}
+        del facts["query"]["image"], facts["answer"]["kept"]
         if query.image is not None:
-            facts["image"] = hashlib.sha256(query.image).hexdigest()
-            write_atomically(self.folder / "images" / f"{facts['image']}.png", query.image)
-        write_atomically(
-            path,
-            json.dumps(
-                {"query": facts, "answer": {name: value for name, value in asdict(answer).items() if name != "kept"}},
-                indent=1,
-            ).encode(),
-        )
+            digest = facts["query"]["image"] = hashlib.sha256(query.image).hexdigest()
+            write_atomically(self.folder / "images" / f"{digest}.png", query.image)
+        write_atomically(path, json.dumps(facts, indent=1))
         return answer
 
 
@@ -298,9 +280,8 @@ def _load(path: Path) -> Answer:
             kept=True,
         )
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise VlmError(
-            "missing", f"the recorded answer {path} is damaged ({error}); delete it to ask again", retryable=False
-        ) from error
+        reason = f"the recorded answer {path} is damaged ({error}); delete it to ask again"
+        raise VlmError("missing", reason) from error
 
 
 # ------------------------------------------------------------------------------------------------------- budget
@@ -332,8 +313,9 @@ class Budget:
 
 @dataclass
 class Account:
-    """What a plan has cost so far."""
+    """What a plan has cost so far, and when it was begun (``time.monotonic``)."""
 
+    began: float
     questions: int = 0
     tokens_in: int = 0
     tokens_out: int = 0

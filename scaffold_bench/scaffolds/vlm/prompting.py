@@ -125,10 +125,7 @@ def describe_axes(view: CameraView, origin: FloatArray) -> str:
 def waypoints_json(names: Sequence[str], keypoints: FloatArray, hands: FloatArray) -> str:
     """Waypoints (N, K, 3) and (N, 3) as the JSON list that is asked for."""
     rows = [
-        {
-            **{name: _rounded(point) for name, point in zip(names, places, strict=True)},
-            HAND: _rounded(hand),
-        }
+        dict(zip((*names, HAND), map(_rounded, (*places, hand)), strict=True))
         for places, hand in zip(keypoints, hands, strict=True)
     ]
     return json.dumps(rows)

@@ -101,18 +101,9 @@ class VlmProvider:
         if callable(check := getattr(self.model, "check", None)):
             check()
 
-    def plan(self, request: ScaffoldRequest) -> Scaffold:
-        """Both questions."""
-        return self._plan(request, None)
-
-    def plan_with_keypoints(
-        self, request: ScaffoldRequest, positions: FloatArray, attachments: tuple[str, ...]
-    ) -> Scaffold:
-        """The second question only, for keypoints (K, 3) that somebody else found on the bodies ``attachments``."""
-        return self._plan(request, Keypoints(positions, attachments))
-
-    def _plan(self, request: ScaffoldRequest, keypoints: Keypoints | None) -> Scaffold:
-        account, clock = Account(), time.monotonic()
+    def plan(self, request: ScaffoldRequest, keypoints: Keypoints | None = None) -> Scaffold:
+        """The plan that both questions give; only the second one is asked for given keypoints."""
+        account = Account(time.monotonic())
         facts: dict[str, Any] = {
             "provider": self.label,
             "model": self.name,
@@ -138,41 +129,40 @@ class VlmProvider:
                 )
             image = png(view.rgb)
             if keypoints is None:
-                keypoints = self._find_keypoints(request, view, image, account, clock, facts)
+                keypoints = self._find_keypoints(request, view, image, account, facts)
             examples = self._examples_for(request)
             facts["shots"] = len(examples)
-            waypoints = self._find_trajectory(request, view, image, keypoints, examples, account, clock)
+            waypoints = self._find_trajectory(request, view, image, keypoints, examples, account)
             return scaffold_from_waypoints(request.task, waypoints, known(), horizon=request.horizon)
         except (PlanningFailedError, InvalidScaffoldError) as error:
             return failed_scaffold(request, str(error), known())
 
+    def plan_with_keypoints(
+        self, request: ScaffoldRequest, positions: FloatArray, attachments: tuple[str, ...]
+    ) -> Scaffold:
+        """The second question only, for keypoints (K, 3) that somebody else found on the bodies ``attachments``."""
+        return self.plan(request, Keypoints(positions, attachments))
+
     # --------------------------------------------------------------------------------------------- questions
     def _find_keypoints(
-        self,
-        request: ScaffoldRequest,
-        view: CameraView,
-        image: bytes,
-        account: Account,
-        clock: float,
-        facts: dict[str, Any],
+        self, request: ScaffoldRequest, view: CameraView, image: bytes, account: Account, facts: dict[str, Any]
     ) -> Keypoints:
         def read(text: str) -> Keypoints:
             height, width = view.depth.shape
             places = read_keypoints(text, request.keypoint_names)
-            positions, attachments = [], []
+            lifted = []
             for name in request.keypoint_names:
                 u, v = places[name]
                 try:
-                    lifted = lift(view, (u * width, v * height), request.bodies)
+                    lifted.append(lift(view, (u * width, v * height), request.bodies))
                 except LiftingError as error:
                     raise AnswerError(f"{name!r}: {error}") from None
-                positions.append(lifted.position)
-                attachments.append(lifted.body)
-                facts[f"pixel/{name}"] = f"{lifted.pixel[0]:.0f},{lifted.pixel[1]:.0f}"
-            return Keypoints(np.stack(positions), tuple(attachments))
+                u, v = lifted[-1].pixel
+                facts[f"pixel/{name}"] = f"{u:.0f},{v:.0f}"
+            return Keypoints(np.stack([one.position for one in lifted]), tuple(one.body for one in lifted))
 
         query = Query("keypoints", prompting.keypoint_prompt(request), image, self.name, self.temperature, None, False)
-        return self._ask(query, read, account, clock)
+        return self._ask(query, read, account)
 
     def _find_trajectory(
         self,
@@ -182,7 +172,6 @@ class VlmProvider:
         keypoints: Keypoints,
         examples: Sequence[Example],
         account: Account,
-        clock: float,
     ) -> Waypoints:
         origin = keypoints.positions[0]
         hand = hand_of(request, request.wrist)
@@ -192,21 +181,17 @@ class VlmProvider:
             paths, hands = read_trajectory(
                 text, request.keypoint_names, self.waypoints, keypoints.positions - origin, hand - origin
             )
-            return Waypoints(paths + origin, wrists_of(request, hands + origin), keypoints.attachments)
-
-        query = Query(
-            "trajectory", prompt, image, self.name, self.temperature, self.thinking_budget, self.code_execution
-        )
-
-        def read_and_check(text: str) -> Waypoints:
-            waypoints = read(text)
+            waypoints = Waypoints(paths + origin, wrists_of(request, hands + origin), keypoints.attachments)
             try:
                 scaffold_from_waypoints(request.task, waypoints, {}, horizon=request.horizon)
             except InvalidScaffoldError as error:
                 raise AnswerError(str(error)) from None
             return waypoints
 
-        return self._ask(query, read_and_check, account, clock)
+        query = Query(
+            "trajectory", prompt, image, self.name, self.temperature, self.thinking_budget, self.code_execution
+        )
+        return self._ask(query, read, account)
 
     def _examples_for(self, request: ScaffoldRequest) -> Sequence[Example]:
         """Those to show, never one of the very state that is planned for.
@@ -223,7 +208,7 @@ class VlmProvider:
         rng = np.random.default_rng([self.seed, 0 if request.state is None else request.state + 1])
         return [known[index] for index in rng.permutation(len(known))[: self.shots]]
 
-    def _ask(self, query: Query, read: Callable[[str], Read], account: Account, clock: float) -> Read:
+    def _ask(self, query: Query, read: Callable[[str], Read], account: Account) -> Read:
         """Ask until an answer can be read or the budget is spent.
 
         Raises:
@@ -231,7 +216,7 @@ class VlmProvider:
         """
         reason, broken, asked, refused = "", 0, 0, 0
         while asked < self.budget.attempts:
-            left = self.budget.seconds - (time.monotonic() - clock)
+            left = self.budget.seconds - (time.monotonic() - account.began)
             if left <= 0:
                 reason = f"{self.budget.seconds:g} s are over; {reason or 'nothing was answered'}"
                 break
@@ -258,7 +243,7 @@ class VlmProvider:
                     break
                 if error.kind not in ("blocked", "empty") and asked < self.budget.attempts:
                     broken += 1
-                    left = self.budget.seconds - (time.monotonic() - clock)
+                    left = self.budget.seconds - (time.monotonic() - account.began)
                     self._sleep(max(0.0, min(self.budget.pause(broken), left)))
         raise PlanningFailedError(reason)
 
@@ -296,6 +281,3 @@ def png(rgb: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-__all__ = ["Keypoints", "VlmProvider", "example_of", "hand_of", "png", "wrists_of"]
