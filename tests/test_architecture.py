@@ -41,6 +41,8 @@ MAY_IMPORT = {
         "scaffolds",
         "policies",
         "envs.start_states",
+        "envs.env",
+        "envs.vector_env",
     },
     "plan_sets": {
         "spec",
@@ -145,7 +147,7 @@ def test_imports_are_found_in_every_form(source, found):
         ("scaffold_bench.evaluate", "scaffolds", True),
         ("scaffold_bench", "metrics", True),
         ("scaffold_bench.envs.start_states.frozen_states", "evaluation", False),
-        ("scaffold_bench.envs.env", "evaluation", True),
+        ("scaffold_bench.envs.simulation", "evaluation", True),
         ("scaffold_bench.envs.mdp", "tasks", True),
         ("scaffold_bench.tasks.hammer", "envs", True),
         ("scaffold_bench.types", "tasks", True),

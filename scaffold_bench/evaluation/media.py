@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +13,18 @@ from scaffold_bench.policies.base import Policy
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.spec import CONTROL_DT, FloatArray, TaskSpec
 
+if TYPE_CHECKING:  # brings the simulator
+    from scaffold_bench.envs.env import ScaffoldEnv
+
 VIDEO_FPS = 30
 VIDEO_SIZE = 512
 """Side of video frames, pixels."""
 STEPS_PER_FRAME = round(1 / (CONTROL_DT * VIDEO_FPS))
 
 
-def record_episode(env: Any, policy: Policy, state: int, trial: int, video: Path | None, plot: Path) -> EpisodeRecord:
+def record_episode(
+    env: ScaffoldEnv, policy: Policy, state: int, trial: int, video: Path | None, plot: Path
+) -> EpisodeRecord:
     """Run one episode, write its tracking plot and, with a rendering environment, its video.
 
     Args:
@@ -30,7 +35,7 @@ def record_episode(env: Any, policy: Policy, state: int, trial: int, video: Path
     keypoints: list[FloatArray] = []
     frames: list[np.ndarray] = []
 
-    def note(env: Any) -> None:
+    def note(env: ScaffoldEnv) -> None:
         if video is not None and len(keypoints) % STEPS_PER_FRAME == 0:
             frames.append(env.render())
         keypoints.append(env.keypoints[0].cpu().numpy().copy())

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from scaffold_bench.files import write_atomically
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.spec import CONTROL_DT, FloatArray
 from scaffold_bench.submissions.trace import UNIT, Body, Frame, Trace, trace_json
+
+if TYPE_CHECKING:  # brings the simulator
+    from scaffold_bench.envs.env import ScaffoldEnv
 
 STRIDE = 3
 """Control steps between frames: 20 frames per second, about 200 kB an episode."""
@@ -79,7 +82,7 @@ def _body(name: str, kind: Any, shapes: Sequence[Any]) -> Body | None:
     return Body(name=name, kind=kind, vertices=vertices, faces=faces) if faces else None
 
 
-def _bodies(env: Any) -> Iterator[tuple[Body, Any]]:
+def _bodies(env: ScaffoldEnv) -> Iterator[tuple[Body, Any]]:
     """What there is to draw, each body with the simulator's component that moves it."""
     hand = {link.name for link in env.agent.robot.links}
     for entity in env.scene.sub_scenes[0].entities:
@@ -91,7 +94,7 @@ def _bodies(env: Any) -> Iterator[tuple[Body, Any]]:
                 yield body, component
 
 
-def _frame(env: Any, step: int, components: Iterable[Any], solved: bool) -> Frame:
+def _frame(env: ScaffoldEnv, step: int, components: Iterable[Any], solved: bool) -> Frame:
     planned = env.scaffold.keypoints[min(step, len(env.scaffold.keypoints) - 1)]
     return Frame(
         wrist=_integers(env.agent.robot.links_map["base_link"].pose.raw_pose[0].cpu().numpy()),
@@ -103,7 +106,7 @@ def _frame(env: Any, step: int, components: Iterable[Any], solved: bool) -> Fram
     )
 
 
-def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, method: str = "") -> Trace:
+def record_trace(env: ScaffoldEnv, policy: Policy, name: str, state: int, trial: int, method: str = "") -> Trace:
     """Run an episode and record it, a frame every :data:`STRIDE` steps.
 
     Args:
@@ -116,7 +119,7 @@ def record_trace(env: Any, policy: Policy, name: str, state: int, trial: int, me
     frames: list[Frame] = []
     solved: list[bool] = []
 
-    def note(env: Any) -> None:
+    def note(env: ScaffoldEnv) -> None:
         step = len(solved)
         if step == 0:
             drawn.extend(_bodies(env))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from scaffold_bench.plan import Scaffold
 from scaffold_bench.policies.base import Episode, Policy
 from scaffold_bench.records.episode import EpisodeRecord
 from scaffold_bench.spec import CONTACT_FORCE, FloatArray, TaskSpec
+
+if TYPE_CHECKING:  # they bring the simulator
+    from scaffold_bench.envs.env import ScaffoldEnv
+    from scaffold_bench.envs.vector_env import ScaffoldVectorEnv
 
 
 @dataclass
@@ -87,7 +91,7 @@ def _first(happens: np.ndarray) -> int:
     return int(happens.argmax()) if happens.any() else NEVER
 
 
-def _episode(env: Any, plan: Scaffold, seed: int) -> Episode:
+def _episode(env: ScaffoldEnv | ScaffoldVectorEnv, plan: Scaffold, seed: int) -> Episode:
     """What a policy gets to know about an episode of an environment."""
     return Episode(
         spec=env.task.spec,
@@ -98,12 +102,14 @@ def _episode(env: Any, plan: Scaffold, seed: int) -> Episode:
     )
 
 
-def _oracle_keypoints(env: Any, state: int) -> FloatArray:
+def _oracle_keypoints(env: ScaffoldEnv | ScaffoldVectorEnv, state: int) -> FloatArray:
     """Where the task's own plan has its keypoints (K, 3) in a frozen start state."""
     return np.asarray(env.task.reference_plan(env.start_state_set[state]).keypoints[0])
 
 
-def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[int, int]]) -> list[EpisodeRecord]:
+def run_episodes(
+    env: ScaffoldVectorEnv, policies: Sequence[Policy], episodes: Sequence[tuple[int, int]]
+) -> list[EpisodeRecord]:
     """Run evaluation episodes side by side, each to the task's horizon.
 
     Args:
@@ -136,7 +142,11 @@ def run_episodes(env: Any, policies: Sequence[Policy], episodes: Sequence[tuple[
 
 
 def run_episode(
-    env: Any, policy: Policy, state: int, trial: int, on_step: Callable[[Any], None] | None = None
+    env: ScaffoldEnv,
+    policy: Policy,
+    state: int,
+    trial: int,
+    on_step: Callable[[ScaffoldEnv], None] | None = None,
 ) -> EpisodeRecord:
     """Run one evaluation episode in an environment that can take pictures.
 

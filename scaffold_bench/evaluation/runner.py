@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -38,6 +38,9 @@ from scaffold_bench.records.run import read_manifest, read_records
 from scaffold_bench.registration import get_task, make_vector_env, start_states, task_names
 from scaffold_bench.scaffolds import resolve_provider
 from scaffold_bench.scaffolds.variants import plan_files_hash
+
+if TYPE_CHECKING:  # brings the simulator
+    from scaffold_bench.envs.vector_env import ScaffoldVectorEnv
 
 BACKEND = "physx_cpu"
 NUM_ENVS = 32
@@ -211,14 +214,14 @@ class Stage:
 
     def __init__(self, policy: Policy, scaffolds: Any, split: str) -> None:
         self.settings = {"scaffolds": scaffolds, "split": split}
-        self._env: Any = None
+        self._env: ScaffoldVectorEnv | None = None
         self._task = ""
         self._policies = [policy]
 
     def run(self, task: str, episodes: Sequence[tuple[int, int]]) -> list[EpisodeRecord]:
         torch.set_num_threads(1)  # tiny tensors: a second thread only costs
         count = len(episodes)
-        if self._task != task or self._env.num_envs < count:
+        if self._env is None or self._task != task or self._env.num_envs < count:
             self.close()
             settings = {**self.settings, **environment_of(self._policies[0])}
             self._env = make_vector_env(task, count, tracking_threshold=None, autoreset=False, **settings)

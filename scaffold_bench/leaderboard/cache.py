@@ -32,7 +32,8 @@ def _code() -> bytes:
     for part in ("records", "metrics", "submissions", "leaderboard"):
         for file in sorted((PACKAGE / part).rglob("*.py")):
             digest.update(file.read_bytes())
-    digest.update((PACKAGE / "spec.py").read_bytes())
+    for name in ("spec.py", "files.py", "planner_names.py"):
+        digest.update((PACKAGE / name).read_bytes())
     return digest.digest()
 
 
