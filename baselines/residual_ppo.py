@@ -428,7 +428,7 @@ def train(args: Args) -> Path:
     console.print(f"policy: {folder / 'policy.safetensors'}", soft_wrap=True)
     if rank == 0 and args.video:
         view: Any = dict(render_mode="rgb_array", human_render_camera_configs={"width": 512, "height": 512})
-        env = gym.make(args.env_id, split="eval", tracking_threshold=None, **view, **common).unwrapped
+        env: Any = gym.make(args.env_id, split="eval", tracking_threshold=None, **view, **common).unwrapped
         policy = make_policy(f"file:{folder / 'policy.safetensors'}")
         record_episode(env, policy, 0, 0, folder / "video.mp4", folder / "tracking.png")
         env.close()

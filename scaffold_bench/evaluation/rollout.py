@@ -125,10 +125,10 @@ def run_episodes(
         "reset_mask": np.arange(env.num_envs) < len(episodes),
     }
     observation, _ = env.reset(seed=seeds + idle, options=options)
-    plans = env.scaffolds[: len(episodes)]
+    plans = [plan for plan in env.scaffolds[: len(episodes)] if plan is not None]  # after a reset all have one
     for policy, plan, seed in zip(policies, plans, seeds, strict=True):
         policy.reset(_episode(env, plan, seed))
-    tally, actions = EpisodeTally(env.task.spec), np.zeros(env.action_space.shape, dtype=np.float32)
+    tally, actions = EpisodeTally(env.task.spec), np.zeros((env.num_envs, env.task.spec.action_dim), np.float32)
     for _ in range(env.task.spec.horizon):
         for row, policy in enumerate(policies):
             actions[row] = policy.act(observation[row])
