@@ -26,10 +26,9 @@ from scaffold_bench.submissions.model import MAX_LISTED, RECORDS, Protocol, Subm
 from scaffold_bench.submissions.suite import trial_seed
 from scaffold_bench.submissions.text import plain
 
-MAX_LINE = 2**13
+MAX_LINE = 2**16
 """Bytes of a row; today's have about 600."""
 MAX_UNPACKED = 2**28
-CHUNK = 2**16
 ROUNDING = 1e-9
 """A mean of equal numbers may be larger than the largest by its last bits."""
 FAILURES = ("", "plan", "tracking", "task")
@@ -69,21 +68,19 @@ def read_lines(packed: IO[bytes], digest: Any) -> Iterator[str]:
     Raises:
         SubmissionError: a line or the whole is too long, or the stream is damaged.
     """
-    rest, total = b"", 0
+    total = 0
     try:
         with gzip.GzipFile(fileobj=packed) as unpacked:
-            while chunk := unpacked.read(CHUNK):
-                digest.update(chunk)
-                total += len(chunk)
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield line.decode("ascii")
-                if len(rest) > MAX_LINE or total > MAX_UNPACKED:
+            while line := unpacked.readline(MAX_LINE + 1):
+                digest.update(line)
+                total += len(line)
+                if len(line) > MAX_LINE or total > MAX_UNPACKED:
                     raise SubmissionError(f"{RECORDS} unpacks to more than records need; make it with 'submit prepare'")
+                if not line.endswith(b"\n"):
+                    raise SubmissionError(f"{RECORDS} ends within a row; make it with 'submit prepare'")
+                yield line[:-1].decode("ascii")
     except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
         raise SubmissionError(f"{RECORDS} is damaged ({plain(error)}); make it with 'submit prepare'") from None
-    if rest:
-        raise SubmissionError(f"{RECORDS} ends within a row; make it with 'submit prepare'")
 
 
 class Rows:
