@@ -32,32 +32,21 @@ def plan_file(name: str | Path) -> Path:
     raise ValueError(f"there is no plan file {str(name)!r}; the package has the sets {', '.join(kept_sets())}")
 
 
-class _FromFile:
-    """Serves plans of a file."""
-
-    privileged = False
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._file: ScaffoldFile = load_scaffolds(self.path)
-
-    def files(self) -> list[Path]:
-        """The plan files that are read."""
-        return [self.path]
-
-
-class RecordedProvider(_FromFile):
+class RecordedProvider:
     """Serves the plans of a file for the states they were made for.
 
     Args:
         path: a file written by :func:`save_scaffolds`.
 
     Raises:
-        InvalidScaffoldError: the file is not a valid plan file, or has two plans for one state.
+        InvalidScaffoldError: the file is not a valid plan file.
     """
 
+    privileged = False
+
     def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
+        self.path = Path(path)
+        self._file: ScaffoldFile = load_scaffolds(self.path)
         self._rows: dict[tuple[str, str, int | None], int] = {
             (entry.task, entry.split, entry.state): row
             for row, entry in enumerate(self._file.entries)
@@ -65,6 +54,10 @@ class RecordedProvider(_FromFile):
         }
         if len(self._rows) < sum(entry.state is not None for entry in self._file.entries):
             raise InvalidScaffoldError(self.path.name, "has two plans for the same task, split and state")
+
+    def files(self) -> list[Path]:
+        """The plan files that are read."""
+        return [self.path]
 
     def plan(self, request: ScaffoldRequest) -> Scaffold:
         """The plan recorded for the request's task, split and state.
@@ -80,7 +73,7 @@ class RecordedProvider(_FromFile):
         return plan
 
 
-class ReusedProvider(_FromFile):
+class ReusedProvider:
     """Plans of the training states, used for whatever state there is: the paper's pre-recorded baseline.
 
     It shows what planning for the situation is worth. Every start state gets one of the task's valid training plans,
@@ -90,12 +83,19 @@ class ReusedProvider(_FromFile):
         path: a plan file with plans for the split "train".
     """
 
+    privileged = False
+
     def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
+        self.path = Path(path)
+        self._file = load_scaffolds(self.path)
         self._rows: dict[str, list[int]] = {}
         for row, entry in enumerate(self._file.entries):
             if entry.split == "train" and entry.valid:
                 self._rows.setdefault(entry.task, []).append(row)
+
+    def files(self) -> list[Path]:
+        """The plan files that are read."""
+        return [self.path]
 
     def plan(self, request: ScaffoldRequest) -> Scaffold:
         """One of the task's training plans.
