@@ -85,8 +85,10 @@ def check_waypoints(count: int) -> None:
     Raises:
         ValueError: fewer than 2, or more than frames.
     """
-    if not 2 <= count <= EPISODE_STEPS + 1:
-        raise ValueError(f"a plan has at least 2 waypoints and at most {EPISODE_STEPS + 1}, got {count}")
+    if count < 2:
+        raise ValueError(f"a plan needs at least 2 waypoints, got {count}")
+    if count > EPISODE_STEPS + 1:
+        raise ValueError(f"a plan has at most {EPISODE_STEPS + 1} waypoints, got {count}")
 
 
 def failed_scaffold(
