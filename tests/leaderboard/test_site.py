@@ -196,15 +196,18 @@ def test_a_cache_changes_nothing_and_notices_a_changed_digit(submissions: Path, 
     assert len(read_submissions(folder, cache=cache)[0]) == 3
 
 
-@pytest.mark.parametrize("part", ["records", "metrics", "submissions", "leaderboard"])
-def test_a_cache_forgets_what_other_code_found(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+CODE = ["records/check.py", "metrics/check.py", "submissions/check.py", "leaderboard/check.py", "files.py", "spec.py"]
+
+
+@pytest.mark.parametrize("file", CODE)
+def test_a_cache_forgets_what_other_code_found(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "PACKAGE", tmp_path)
-    (tmp_path / part).mkdir()
-    (tmp_path / part / "check.py").write_text("strict = True")
-    (tmp_path / "spec.py").write_text("")
+    for path in (tmp_path / name for name in (*CODE, "planner_names.py")):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("strict = True")
     before = cache._code.__wrapped__()
     assert cache._code.__wrapped__() == before
-    (tmp_path / part / "check.py").write_text("strict = False")
+    (tmp_path / file).write_text("strict = False")
     assert cache._code.__wrapped__() != before
 
 
