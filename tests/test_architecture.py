@@ -1,6 +1,7 @@
 """Imports point one way (docs/architecture.md): who may import whom, read from the source without running it."""
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
@@ -168,6 +169,21 @@ def test_every_layer_has_a_rule():
 @pytest.mark.parametrize("file", [file for file in SOURCES if layer_of(file) in MAY_IMPORT], ids=label)
 def test_imports_point_one_way(file):
     assert forbidden(imports_of(file), layer_of(file)) == set()
+
+
+def module_of(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    modules = {module_of(file) for file in SOURCES}
+    graph = {}
+    for file in SOURCES:
+        names = {name if name in modules else name.rpartition(".")[0] for name in imports_of(file)}
+        graph[module_of(file)] = (names & modules) - {module_of(file)}
+    order = [*graphlib.TopologicalSorter(graph).static_order()]  # raises CycleError and names the circle
+    assert order.index("scaffold_bench.spec") < order.index("scaffold_bench.cli.main")
 
 
 @pytest.mark.parametrize("file", [file for file in SOURCES if layer_of(file) in WITHOUT_SIMULATOR], ids=label)
