@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import copy
-import hashlib
 import importlib
 import itertools
 import json
@@ -47,10 +46,9 @@ import scaffold_bench
 from scaffold_bench.evaluation import make_policy, record_episode
 from scaffold_bench.policies import PlanFollowing, latest_checkpoint, load_checkpoint, save_actor, save_checkpoint
 from scaffold_bench.records import manifest, write_atomically
-from scaffold_bench.scaffolds import files_of, resolve_provider
-from scaffold_bench.types import EPISODE_STEPS, WRIST_DIM
+from scaffold_bench.scaffolds import plan_files_hash, resolve_provider
+from scaffold_bench.types import CONTACT_FORCE, WRIST_DIM
 
-CONTACT = 0.05  # newtons above which a fingertip counts as touching
 MAY_CHANGE = {"resume", "track", "video", "runs", "name", "stop_at"}  # arguments that a resumed run may give anew
 
 
@@ -212,7 +210,7 @@ def evaluate(envs: Any, seeds: list[int], agent: Agent, base: Callable[[Tensor],
         action = agent.averaged(agent.normalizer(observation)) + base(observation)
         observation, reward, terminated, truncated, infos = envs.step(action)
         force = infos["tip_forces"].max(1).values
-        sums += torch.stack([reward, force > CONTACT, force * (force > CONTACT)])
+        sums += torch.stack([reward, force > CONTACT_FORCE, force * (force > CONTACT_FORCE)])
         done = terminated | truncated
     numbers = [infos["success_once"], infos["success"], infos["tracking_error"].mean(1), *sums, torch.ones(len(seeds))]
     *totals, count = all_sum(torch.stack([number.double().sum().cpu() for number in numbers])).tolist()
@@ -269,8 +267,8 @@ def train(args: Args) -> Path:
     common: dict[str, Any] = dict(scaffolds=args.scaffolds, wrist_plan=args.wrist_plan)
     make: Any = partial(gym.make_vec, args.env_id, sim_backend=args.sim_backend, array="torch", **common)
     envs = make(num_envs=args.num_envs // processes, split="train")
-    plan_files, seeds = files_of(resolve_provider(args.scaffolds)), [*range(args.evaluation_states)][rank::processes]
-    split = "train" if plan_files else "fresh"  # plans from a file are for frozen start states only
+    plans, seeds = plan_files_hash(resolve_provider(args.scaffolds)), [*range(args.evaluation_states)][rank::processes]
+    split = "train" if plans else "fresh"  # plans from a file are for frozen start states only
     held_out = make(num_envs=len(seeds), split=split, tracking_threshold=None, autoreset=False)
     n, size, dim = envs.num_envs, envs.single_observation_space.shape[0], envs.single_action_space.shape[0]
     plan_following = PlanFollowing(args.lead, args.grasp)
@@ -283,7 +281,6 @@ def train(args: Args) -> Path:
     iteration, minutes, best = 0, 0.0, 0.0
     iterations = max(1, args.total_steps // (args.num_envs * args.num_steps))
     settings = json.loads(json.dumps(asdict(args), default=str))
-    plans = [hashlib.sha256(file.read_bytes()).hexdigest() for file in plan_files]
     sources = {"start_states": {"train": envs.start_state_set.sha256}, "plans": plans}
     if saved:
         old = json.loads(saved.read_text(encoding="utf-8"))
@@ -326,7 +323,7 @@ def train(args: Args) -> Path:
                 torch.manual_seed(seed)
                 observation, _ = envs.reset(seed=seed)
                 # cut off each first episode at a step of its own, so that an iteration shows all phases of the task
-                cuts, returns = torch.randint(1, EPISODE_STEPS, (n,), device=device), torch.zeros(n, device=device)
+                cuts, returns = torch.randint(1, spec.horizon, (n,), device=device), torch.zeros(n, device=device)
             annealed = min(1.0, iteration / (iterations * args.annealing))
             threshold = spec.tracking_threshold * (1.0 - (1.0 - args.final_threshold) * annealed)
             envs.set_tracking_threshold(threshold)

@@ -7,7 +7,7 @@ from scaffold_bench.scaffolds.names import register_provider, resolve_provider
 from scaffold_bench.scaffolds.oracle import OracleProvider
 from scaffold_bench.scaffolds.recorded import RecordedProvider, ReusedProvider, kept_sets
 from scaffold_bench.scaffolds.storage import ScaffoldEntry, ScaffoldFile, load_scaffolds, save_scaffolds
-from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider, files_of
+from scaffold_bench.scaffolds.variants import MixedProvider, NoisyProvider, files_of, plan_files_hash
 
 __all__ = [
     "MixedProvider",
@@ -21,6 +21,7 @@ __all__ = [
     "files_of",
     "kept_sets",
     "load_scaffolds",
+    "plan_files_hash",
     "register_provider",
     "resolve_provider",
     "save_scaffolds",
