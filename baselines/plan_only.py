@@ -15,7 +15,6 @@ import numpy as np
 import tyro
 
 import scaffold_bench  # noqa: F401  # registers the ids
-from scaffold_bench.types import EPISODE_STEPS
 
 
 @dataclass
@@ -35,7 +34,7 @@ def main(args: Args) -> float:
     )
     envs.reset(seed=0, options={"state": list(range(args.states))})
     still = np.zeros(envs.action_space.shape, np.float32)
-    for _ in range(EPISODE_STEPS):
+    for _ in range(envs.task.spec.horizon):
         *_, infos = envs.step(still)
     envs.close()
     share = float(infos["success_once"].mean())

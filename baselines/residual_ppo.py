@@ -269,6 +269,8 @@ def train(args: Args) -> Path:
     envs = make(num_envs=args.num_envs // processes, split="train")
     plans, seeds = plan_files_hash(resolve_provider(args.scaffolds)), [*range(args.evaluation_states)][rank::processes]
     split = "train" if plans else "fresh"  # plans from a file are for frozen start states only
+    if plans and args.evaluation_states > len(envs.start_state_set):
+        raise ValueError(f"plans from a file are for {len(envs.start_state_set)} states; lower evaluation_states")
     held_out = make(num_envs=len(seeds), split=split, tracking_threshold=None, autoreset=False)
     n, size, dim = envs.num_envs, envs.single_observation_space.shape[0], envs.single_action_space.shape[0]
     plan_following = PlanFollowing(args.lead, args.grasp)

@@ -27,7 +27,7 @@ from scaffold_bench.policies.names import environment_of, make_policy, policy_so
 from scaffold_bench.records import manifest, write_atomically
 from scaffold_bench.registration import get_task, start_states, task_names
 from scaffold_bench.scaffolds import resolve_provider
-from scaffold_bench.types import EPISODE_STEPS, Scaffold, StartState
+from scaffold_bench.types import Scaffold, StartState
 
 RESULTS = Path(__file__).parent / "results" / "robustness.json"
 PICTURE = Path(__file__).parents[1] / "docs" / "robustness.png"
@@ -71,7 +71,7 @@ def success(policy: str, task: str, plans: list[Scaffold], starts: list[StartSta
     for actor, plan in zip(actors, plans, strict=True):
         script = lambda step, plan=plan: env.task.reference_action(step, plan)  # noqa: E731
         actor.reset(Episode(spec, plan, env.observation_layout, 0, script))
-    for _ in range(EPISODE_STEPS):
+    for _ in range(get_task(task).spec.horizon):
         actions = np.stack([actor.act(row) for actor, row in zip(actors, observation, strict=True)])
         observation, *_, infos = env.step(actions.astype(np.float32))
     env.close()

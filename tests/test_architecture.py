@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "envs": {"spec", "plan", "control", "robots", "objects", "tasks.base"},
     "scaffolds": {"spec", "files", "planner_names", "plan", "control"},
     "submissions": {"spec", "files", "planner_names", "records", "metrics", "version"},
-    "leaderboard": {"metrics", "submissions"},
+    "leaderboard": {"files", "metrics", "submissions"},
     "registration": {"spec", "plan", "control", "scaffolds", "envs", "tasks"},
     "policies": {"spec", "files", "plan", "control", "envs.mdp"},
     "evaluation": {

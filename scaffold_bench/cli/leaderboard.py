@@ -70,10 +70,13 @@ def trace(
     """
     from scaffold_bench.evaluation import make_policy
     from scaffold_bench.evaluation.replay import record_trace, write_trace
+    from scaffold_bench.policies.names import environment_of
     from scaffold_bench.registration import make_env
 
-    with contextlib.closing(make_env(task, scaffolds=scaffolds, split="eval", tracking_threshold=None)) as env:
-        made = record_trace(env, make_policy(policy), policy, state, trial, method)
+    acting = make_policy(policy)
+    settings = {"scaffolds": scaffolds, "split": "eval", "tracking_threshold": None, **environment_of(acting)}
+    with contextlib.closing(make_env(task, **settings)) as env:
+        made = record_trace(env, acting, policy, state, trial, method)
     write_trace(out, made)
     say(
         f"{'solved' if made.success else 'not solved'}, {len(made.frames)} frames, "

@@ -122,7 +122,7 @@ def _record_videos(manifest: dict[str, Any], policy: str, out: Path, count: int,
         warn(f"no Vulkan driver, so no videos ({reason}); run 'scaffold-bench doctor' for the fix")
     camera = {"width": VIDEO_SIZE, "height": VIDEO_SIZE}
     for env_id in manifest["tasks"]:
-        env = make_env(
+        made = make_env(
             env_id,
             **environment_of(make_policy(policy)),
             scaffolds=scaffolds,
@@ -131,15 +131,15 @@ def _record_videos(manifest: dict[str, Any], policy: str, out: Path, count: int,
             render_mode="rgb_array" if rendering else None,
             human_render_camera_configs=camera,
         )
-        for state in range(count):
-            stem = f"{env.task.spec.name}-{state:03d}"
-            video, plot = out / "videos" / f"{stem}.mp4", out / "plots" / f"{stem}.png"
-            with errors.status(f"recording {stem} ..."):
-                record_episode(env, make_policy(policy), state, 0, video if rendering else None, plot)
-            if rendering:
-                say(f"video: {video}")
-            say(f"planned against tracked keypoints: {plot}")
-        env.close()
+        with contextlib.closing(made) as env:
+            for state in range(count):
+                stem = f"{env.task.spec.name}-{state:03d}"
+                video, plot = out / "videos" / f"{stem}.mp4", out / "plots" / f"{stem}.png"
+                with errors.status(f"recording {stem} ..."):
+                    record_episode(env, make_policy(policy), state, 0, video if rendering else None, plot)
+                if rendering:
+                    say(f"video: {video}")
+                say(f"planned against tracked keypoints: {plot}")
 
 
 @app.command

@@ -97,7 +97,7 @@ def _bodies(env: ScaffoldEnv) -> Iterator[tuple[Body, Any]]:
 def _frame(env: ScaffoldEnv, step: int, components: Iterable[Any], solved: bool) -> Frame:
     planned = env.scaffold.keypoints[min(step, len(env.scaffold.keypoints) - 1)]
     return Frame(
-        wrist=_integers(env.agent.robot.links_map["base_link"].pose.raw_pose[0].cpu().numpy()),
+        wrist=_integers(env.agent.robot.links_map[env.task.robot.wrist_link].pose.raw_pose[0].cpu().numpy()),
         tips=_integers([link.pose.p[0].cpu().numpy() for link in env.agent.tip_links]),
         keypoints=_integers(env.keypoints[0].cpu().numpy()),
         planned=_integers(planned),

@@ -30,7 +30,7 @@ from scaffold_bench.metrics.columns import COLUMNS, SUCCESS_ONCE
 from scaffold_bench.plan import Planner
 from scaffold_bench.policies.base import Policy
 from scaffold_bench.policies.names import environment_of, make_policy, policy_name, policy_source
-from scaffold_bench.records import folder as files
+from scaffold_bench.records import folder as folders
 from scaffold_bench.records.codec import to_json
 from scaffold_bench.records.episode import EpisodeRecord, record_line
 from scaffold_bench.records.folder import EvaluationError
@@ -152,7 +152,7 @@ def evaluate(
     }
     if environment := environment_of(made):
         identity["environment"] = environment
-    manifest = files.manifest(identity, ["scaffold-bench", *sys.argv[1:]])
+    manifest = folders.manifest(identity, ["scaffold-bench", *sys.argv[1:]])
     folder = Path(out) if out is not None else None
     wanted = list(itertools.product(names, range(chosen.states), range(chosen.trials)))
     order = {key: position for position, key in enumerate(wanted)}
@@ -162,19 +162,19 @@ def evaluate(
     except OSError as error:
         raise EvaluationError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
     try:
-        with files.sole_writer(folder):
+        with folders.sole_writer(folder):
             done = _resume(folder, manifest) if folder is not None else []
             finished = {record.key for record in done}
             todo = [key for key in wanted if key not in finished]
             fresh = _run(_jobs(todo, num_envs, workers), workers, Stage(made, scaffolds, split), policy)
             fresh = _with_progress(fresh, len(done), len(wanted), progress)
             if folder is not None:
-                fresh = files.written(folder / files.RECORDS, done, fresh)
+                fresh = folders.written(folder / folders.RECORDS, done, fresh)
             records = sorted([*done, *fresh], key=lambda record: order[record.key])
             summary = summarize(records)
             if folder is not None:
-                write_atomically(folder / files.RECORDS, "".join(map(record_line, records)))
-                write_atomically(folder / files.SUMMARY, to_json(summary, indent=2) + "\n")
+                write_atomically(folder / folders.RECORDS, "".join(map(record_line, records)))
+                write_atomically(folder / folders.SUMMARY, to_json(summary, indent=2) + "\n")
     except OSError as error:
         raise EvaluationError(
             f"cannot write to {folder} ({error.strerror}); free space or choose another --out"
@@ -184,13 +184,13 @@ def evaluate(
 
 def _resume(folder: Path, manifest: dict[str, Any]) -> list[EpisodeRecord]:
     """Check that the folder is new or holds the same evaluation; return the records already there."""
-    if (folder / files.MANIFEST).exists():
-        files.check_same_run(read_manifest(folder), manifest, folder)
-        path = folder / files.RECORDS
+    if (folder / folders.MANIFEST).exists():
+        folders.check_same_run(read_manifest(folder), manifest, folder)
+        path = folder / folders.RECORDS
         return read_records(path) if path.exists() else []
     if any(folder.iterdir()):
         raise EvaluationError(f"{folder} is not empty and holds no evaluation; choose another --out")
-    write_atomically(folder / files.MANIFEST, to_json(manifest, indent=2) + "\n")
+    write_atomically(folder / folders.MANIFEST, to_json(manifest, indent=2) + "\n")
     return []
 
 

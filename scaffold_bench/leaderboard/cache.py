@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pydantic
 
+from scaffold_bench.files import write_atomically
 from scaffold_bench.submissions.bundle import open_bundle
 from scaffold_bench.submissions.model import SubmissionError
 from scaffold_bench.submissions.verification import verification_path
@@ -63,8 +63,5 @@ def kept_in(folder: Path | None, path: Path) -> Path | None:
 
 def keep(file: Path, content: bytes) -> None:
     """Write a file whole or not at all; without room for it everything works as before."""
-    partial = file.with_suffix(f".{os.getpid()}.part")
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, file)
+        write_atomically(file, content)

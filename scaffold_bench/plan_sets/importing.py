@@ -25,8 +25,8 @@ def import_plans(path: Path) -> list[ScaffoldEntry]:
 
     JSON: a list of objects with ``task``, ``split``, ``state``, ``keypoints`` (N, K, 3), ``wrist`` (N, 6),
     ``attachments`` (K names) and optionally ``provenance``. NPZ: arrays ``task``, ``split``, ``state`` (P,),
-    ``keypoints`` (P, N, K, 3), ``wrist`` (P, N, 6) and ``attachments`` (K,), all plans of one shape. N is 2 to 301
-    evenly spaced waypoints; metres, radians, world frame.
+    ``keypoints`` (P, N, K, 3), ``wrist`` (P, N, 6) and ``attachments`` (K,), all plans of one shape. N evenly
+    spaced waypoints, from 2 to the number of frames; metres, radians, world frame.
 
     Raises:
         InvalidScaffoldError: a plan is invalid or does not fit its task; the message has its number.

@@ -11,6 +11,9 @@ from typing import Any
 from scaffold_bench.records.episode import EpisodeRecord, parse_record
 from scaffold_bench.records.folder import MANIFEST, RECORDS, EvaluationError
 
+MAX_BYTES = 2**28
+"""Of a file of records, unpacked: many times what the full protocol makes."""
+
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What an evaluation's folder says was run.
@@ -31,7 +34,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_records(path: Path) -> list[EpisodeRecord]:
-    """Read the records of an evaluation. A last line cut off by a killed run is ignored.
+    """Read the records of an evaluation, not the rows of a submission. A last line cut off by a killed run is ignored.
 
     Args:
         path: ``records.jsonl``, the same packed as ``records.jsonl.gz``, or the folder with one of them.
@@ -42,9 +45,14 @@ def read_records(path: Path) -> list[EpisodeRecord]:
     if path.is_dir():
         path = path / RECORDS if (path / RECORDS).exists() else path / f"{RECORDS}.gz"
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _no_evaluation(path.parent, error) from None
+    if len(raw) > MAX_BYTES:
+        raise EvaluationError(
+            f"{path} holds more than {MAX_BYTES >> 20} MiB, more than records need; give another file"
+        )
     records: list[EpisodeRecord] = []
     seen: set[tuple[str, int, int]] = set()
     *lines, _torn = raw.split(b"\n")

@@ -1,7 +1,7 @@
 """What the benchmark asks of a robot: its joints, where its wrist is, and the joint targets that a wrist and a finger
 command lead to. No simulator is imported here; :mod:`.agent` builds a robot in one.
 
-Nothing outside this package says how many joints or fingers there are.
+Environments, tasks and plans ask here how many joints and fingers there are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Robot(ABC):
         agent_module: the module that registers the agent; imported when the robot is built.
         joints: names of the D joints, in the simulator's order.
         fingers: a name for each finger. Everything with one entry per finger or fingertip is in this order.
-        tip_links: name of every fingertip's link.
+        wrist_link: name of the link that the wrist moves. tip_links: name of every fingertip's link.
 
     Args:
         lower, upper: (D,) joint limits, metres and radians; the robot's tensors live on their device.
@@ -32,6 +32,7 @@ class Robot(ABC):
     agent_module: ClassVar[str]
     joints: ClassVar[tuple[str, ...]]
     fingers: ClassVar[tuple[str, ...]]
+    wrist_link: ClassVar[str]
     tip_links: ClassVar[tuple[str, ...]]
 
     def __init__(self, lower: torch.Tensor, upper: torch.Tensor) -> None:

@@ -26,5 +26,6 @@ class FloatingAllegro(FloatingHand):
     agent_module = "scaffold_bench.robots.floating_allegro_agent"
     joints = (*WRIST_JOINTS, *FINGER_JOINTS)
     fingers = FINGERTIPS
+    wrist_link = "base_link"
     tip_links = ("link_3.0_tip", "link_7.0_tip", "link_11.0_tip", "link_15.0_tip")
     finger_of_joint = tuple(range(len(FINGERTIPS))) * _JOINTS_PER_FINGER

@@ -37,8 +37,8 @@ def hand_urdf() -> str:
     ElementTree.SubElement(root, "link", name=parent)
     for name, axis in zip(WRIST_JOINTS, ("1 0 0", "0 1 0", "0 0 1") * 2, strict=True):
         translation = "translation" in name
-        child = "base_link" if name == WRIST_JOINTS[-1] else f"{name}_link"
-        if child != "base_link":
+        child = FloatingAllegro.wrist_link if name == WRIST_JOINTS[-1] else f"{name}_link"
+        if child != FloatingAllegro.wrist_link:
             inertial = ElementTree.SubElement(ElementTree.SubElement(root, "link", name=child), "inertial")
             ElementTree.SubElement(inertial, "mass", value=str(DUMMY_MASS))
             diagonal = {"ixx": str(DUMMY_INERTIA), "iyy": str(DUMMY_INERTIA), "izz": str(DUMMY_INERTIA)}

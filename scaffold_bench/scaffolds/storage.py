@@ -24,6 +24,7 @@ from scaffold_bench.spec import EPISODE_STEPS, MAX_HORIZON, WRIST_DIM, FloatArra
 
 MAX_FILE_BYTES = 512 * 2**20
 """Uncompressed size above which a plan file is refused."""
+MAX_MADE_BYTES = 2**31  # of all plans with a frame per control step
 MAX_HEADER_BYTES = 64 * 2**20
 MAX_KEYPOINTS = 64
 
@@ -205,11 +206,16 @@ def load_scaffolds(path: str | Path) -> ScaffoldFile:
     if header.version != SCAFFOLD_VERSION:
         raise InvalidScaffoldError(f"{name}: version", f"is {header.version}, this release reads {SCAFFOLD_VERSION}")
     arrays = [_group_arrays(name, index, group, members) for index, group in enumerate(header.groups)]
-    entries = []
+    entries, taken, made = [], set(), 0
     for number, plan in enumerate(header.plans):
         if plan.group >= len(arrays) or plan.row >= len(arrays[plan.group]["wrist"]):
             raise InvalidScaffoldError(f"{name}: plan {number}", "points outside the file's arrays")
-        entries.append(_Row.model_construct(task=header.groups[plan.group].task, **vars(plan)))
+        group = header.groups[plan.group]
+        made += 4 * (group.horizon + 1) * (3 * len(group.attachments) + WRIST_DIM)
+        if (plan.group, plan.row) in taken or made > MAX_MADE_BYTES:
+            raise InvalidScaffoldError(f"{name}: plan {number}", "is there twice, or one more than fits into memory")
+        taken.add((plan.group, plan.row))
+        entries.append(_Row.model_construct(task=group.task, **vars(plan)))
     return ScaffoldFile(header.groups, arrays, entries)
 
 

@@ -10,10 +10,10 @@ from scaffold_bench.planner_names import MAX_NESTING, PlannerName, parse
 KEPT = r"[a-z0-9][a-z0-9-]*"
 """Name of a plan set that ships with the package; no path."""
 REMADE: Mapping[str, Mapping[str, str]] = {
-    "oracle": {"waypoints": r"\d{1,3}"},
+    "oracle": {"waypoints": "[0-9]{1,3}"},
     "recorded": {},
     "recorded:train": {"set": KEPT},
-    "noise": {"flip": "[xy]", "seed": r"\d{1,9}"},
+    "noise": {"flip": "[xy]", "seed": "[0-9]{1,9}"},
 }
 """Planners that make the same plans everywhere from what ships with the package, and the values of their options."""
 
@@ -32,7 +32,7 @@ def can_be_made_again(name: str, nesting: int = MAX_NESTING) -> bool:
         return False
     if found.base == "recorded" and not re.fullmatch(KEPT, found.source):
         return False
-    return all(can_be_made_again(part, nesting - 1) for way in found.parts[:1] for part in way)
+    return all(can_be_made_again(part, nesting - 1) for way in found.parts for part in way)
 
 
 def _only_has(name: PlannerName, options: Mapping[str, str]) -> bool:
@@ -40,7 +40,7 @@ def _only_has(name: PlannerName, options: Mapping[str, str]) -> bool:
     keys = [key for key, _ in name.options]
     return (
         name.canonical == name.text
-        and (name.base != "noise" or re.fullmatch(r"\d+(\.\d+)?", name.sigma) is not None)
+        and (name.base != "noise" or re.fullmatch(r"[0-9]+(\.[0-9]+)?", name.sigma) is not None)
         and keys == [key for key in options if key in keys]
         and all(re.fullmatch(options[key], value) for key, value in name.options)
     )
@@ -50,7 +50,7 @@ def noise_of(name: str) -> float | None:
     """Standard deviation of the noise on the oracle's plans, metres; None for plans that are something else."""
     found = parse(name)
     if found.base == "noise" and found.parts == (("oracle",),):
-        return float(found.sigma) if _only_has(found, {"seed": r"\d+"}) else None
+        return float(found.sigma) if _only_has(found, {"seed": "[0-9]+"}) and float(found.sigma) <= 1.0 else None
     return 0.0 if name == "oracle" else None
 
 
@@ -58,7 +58,7 @@ def usual_track(name: str) -> str:
     """The track that a planner belongs to, unless its user says otherwise."""
     found = parse(name)
     made_by = found.source or found.base
-    if re.fullmatch(r"oracle(-\d+)?", made_by) and _only_has(found, {"waypoints": r"\d+"}):
+    if re.fullmatch(r"oracle(-[0-9]+)?", made_by) and _only_has(found, {"waypoints": "[0-9]+"}):
         return "oracle"
     if found.base == "recorded:train":
         return "pre-recorded"

@@ -67,6 +67,11 @@ class About:
     vlm_cost_usd: float | None = None
 
 
+MANIFEST_KEYS = {"backend", "date", "hardware", "plans", "policy", "policy_source", "scaffolds", "source", "split"}
+MANIFEST_KEYS |= {"start_states", "states", "tasks", "trials", "versions"}
+"""What a manifest must say to become a submission."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """A finished evaluation in a folder: its records are in the suite's order; ``policy_files`` are those of its stored
@@ -118,6 +123,8 @@ def load_run(path: Path) -> Finished:
     """
     try:
         manifest, records = read_manifest(path), read_records(path)
+        if missing := MANIFEST_KEYS - manifest.keys():
+            raise KeyError(", ".join(sorted(missing)))
         expected = len(manifest["tasks"]) * manifest["states"] * manifest["trials"]
         files = _policy_files(manifest["policy"])
     except EvaluationError as error:

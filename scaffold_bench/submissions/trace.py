@@ -17,7 +17,7 @@ from scaffold_bench.submissions.text import plain
 MAX_TRACE_BYTES = 2**20
 UNIT = 1e-4
 """Lengths are whole numbers of 0.1 mm, quaternions (w, x, y, z) of 1e-4."""
-MAX_FRAMES, MAX_BODIES, MAX_KEYPOINTS = 301, 64, 16
+MAX_FRAMES, MAX_BODIES, MAX_KEYPOINTS = 2001, 64, 16
 
 Length = Annotated[int, Field(ge=-(10**6), le=10**6)]
 Point = Annotated[list[Length], Field(min_length=3, max_length=3)]

@@ -14,6 +14,8 @@ from mani_skill.agents.registration import register_agent
 
 import scaffold_bench
 from scaffold_bench import registration
+from scaffold_bench.evaluation import make_policy
+from scaffold_bench.evaluation.replay import record_trace
 from scaffold_bench.objects.shapes import build_apple
 from scaffold_bench.robots.agent import HandAgent
 from scaffold_bench.robots.base import FloatingHand
@@ -34,6 +36,7 @@ class ToyHand(FloatingHand):
     agent_module = __name__
     joints = (*SLIDES, *TURNS, *KNUCKLES)
     fingers = FINGERS
+    wrist_link = "palm"
     tip_links = tuple(f"link_tip_{finger}" for finger in FINGERS)
     finger_of_joint = (0, 1, 2, 0, 1, 2)
 
@@ -192,6 +195,14 @@ def test_a_plan_for_another_horizon_is_refused() -> None:
     longer = scaffold_bench.scaffold_from_waypoints("nudge", waypoints, {})
     with pytest.raises(scaffold_bench.InvalidScaffoldError, match=f"has 301 frames, nudge needs {HORIZON + 1}"):
         env.reset(options={"scaffold": longer})
+    env.close()
+
+
+def test_an_episode_is_recorded_for_the_replays() -> None:
+    env: Any = gym.make("Toy-Nudge-v0", split="eval", tracking_threshold=None).unwrapped
+    trace = record_trace(env, make_policy("reference"), "reference", 0, 0)
+    assert len(trace.frames[0].tips) == 3
+    assert len(trace.frames) == HORIZON // 3 + 1
     env.close()
 
 

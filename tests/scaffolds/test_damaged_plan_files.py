@@ -99,6 +99,7 @@ HEADER_DAMAGE = {
     "row-past-the-end": (lambda h: h["plans"][1].update(row=1), "plan 1: points outside"),
     "negative-row": (lambda h: h["plans"][0].update(row=-1), "plans.0.row"),
     "group-past-the-end": (lambda h: h["plans"][0].update(group=2), "plan 0: points outside"),
+    "one-row-for-two-plans": (lambda h: h["plans"].append(h["plans"][0]), "is there twice"),
     "negative-group": (lambda h: h["plans"][0].update(group=-1), "plans.0.group"),
     "negative-state": (lambda h: h["plans"][0].update(state=-1), "plans.0.state"),
     "state-as-text": (lambda h: h["plans"][0].update(state="0"), "plans.0.state"),

@@ -129,3 +129,15 @@ def test_all_kept_sets_have_a_name_that_passes():
 )
 def test_noise_on_the_oracle_is_read_from_the_name(name, sigma):
     assert noise_of(name) == sigma
+
+
+@pytest.mark.parametrize("name", ["oracle?waypoints=\u0665", "noise(\u0660.\u0660\u0661):oracle"])
+def test_digits_of_other_scripts_are_no_second_spelling(name):
+    assert not can_be_made_again(name)
+    assert noise_of(name) is None
+    assert usual_track(name) == "open"
+
+
+def test_noise_that_no_planner_makes_is_no_point_of_a_curve():
+    assert noise_of("noise(1):oracle") == 1.0
+    assert noise_of(f"noise(1{'0' * 150}):oracle") is None

@@ -8,11 +8,13 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 import scaffold_bench.tasks
 from scaffold_bench.registration import get_task, start_states, task_ids, task_spec
+from scaffold_bench.spec import EPISODE_STEPS
 
 # id, short name, instruction, capability, K, epsilon_0 in cm, finger commands (paper, Appendix D and Table 5)
 PAPER = [
@@ -58,6 +60,7 @@ def test_spec_matches_the_paper(row: tuple[str, str, str, str, int, float, int])
     facts = (spec.id, spec.name, spec.instruction, spec.capability, len(spec.keypoints))
     assert (*facts, spec.tracking_threshold * 100, spec.finger_commands) == row
     assert spec.action_dim == 6 + row[-1]
+    assert gym.spec(spec.id).max_episode_steps == spec.horizon == EPISODE_STEPS
     assert task_spec(row[1]) is spec
 
 
