@@ -176,6 +176,8 @@ def evaluate(
                 write_atomically(folder / folders.RECORDS, "".join(map(record_line, records)))
                 write_atomically(folder / folders.SUMMARY, to_json(summary, indent=2) + "\n")
     except OSError as error:
+        if folder is None:  # nothing is written: it is the policy's or the planner's
+            raise
         raise EvaluationError(
             f"cannot write to {folder} ({error.strerror}); free space or choose another --out"
         ) from error
