@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from scaffold_bench.evaluation import evaluate as evaluate_policy
 from scaffold_bench.policies import ActorPolicy, PlanFollowing, about, load_actor, load_checkpoint, save_actor
+from scaffold_bench.spec import MAX_HORIZON
 
 BASELINES = Path(__file__).parents[2] / "baselines"
 sys.path.insert(0, str(BASELINES))  # so that the processes it spawns find it too
@@ -194,7 +195,9 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(ppo.gym, "make_vec", make)
         monkeypatch.setattr(ppo, "evaluate", seen_agent)
         monkeypatch.setattr(ppo, "advantages", noted)
-        monkeypatch.setattr(ppo, "EPISODE_STEPS", first_episodes_end_before)
+        known = ppo.scaffold_bench.task_spec
+        shorter = lambda name: dataclasses.replace(known(name), horizon=first_episodes_end_before)  # noqa: E731
+        monkeypatch.setattr(ppo.scaffold_bench, "task_spec", shorter)
         given = dict(num_envs=2, num_steps=3, total_steps=6, hidden=(8,), lead=0, grasp=0.0, reward_scale=0.5)
         found["folder"] = ppo.train(tiny(tmp_path, **given, **changes))
         return found
@@ -203,7 +206,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_only_what_was_cut_off_is_bootstrapped(played: Any) -> None:
-    found = played(10**9)
+    found = played(MAX_HORIZON)
     torch.testing.assert_close(found["rewards"], torch.full((3, 2), 0.5))
     assert found["ended"].tolist() == [[False, False], [True, True], [False, False]]
     expected = torch.tensor([[0.0, 0.0], [found["value"](5.0), 0.0], [0.0, 0.0]])
@@ -224,7 +227,7 @@ def test_first_episodes_are_cut_off_with_the_value_of_what_was_left(played: Any)
 
 
 def test_what_is_evaluated_is_a_running_average_of_the_actor(played: Any) -> None:
-    found = played(10**9, averaging=0.75, checkpoint_every=1)
+    found = played(MAX_HORIZON, averaging=0.75, checkpoint_every=1)
     tensors = load_file(found["folder"] / "checkpoints" / "000001.safetensors")
     torch.manual_seed(1)
     begin = ppo.Agent(3, 7, tiny(found["folder"], hidden=(8,))).actor.state_dict()
