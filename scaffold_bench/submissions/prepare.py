@@ -67,9 +67,8 @@ class About:
     vlm_cost_usd: float | None = None
 
 
-MANIFEST_KEYS = {"backend", "date", "hardware", "plans", "policy", "policy_source", "scaffolds", "source", "split"}
-MANIFEST_KEYS |= {"start_states", "states", "tasks", "trials", "versions"}
-"""What a manifest must say to become a submission."""
+MANIFEST_KEYS = {*RUN_SETTINGS, "date", "hardware", "policy", "policy_source", "source"} - {"environment"}
+"""What a manifest must say to become a submission; the environment is there only if it is not the usual one."""
 
 
 @dataclass(frozen=True)
